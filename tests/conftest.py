@@ -1,0 +1,22 @@
+"""Settings every test runs under: strict dtype promotion, float32 unless a test asks for float64."""
+
+import jax
+import pytest
+from hypothesis import HealthCheck, settings
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_default_matmul_precision", "highest")
+
+# Compilation makes the first example slow, so no deadline; the everyday profile is small and repeatable.
+settings.register_profile(
+    "default", deadline=None, max_examples=25, derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("default")
+
+
+@pytest.fixture
+def x64():
+    """Run one test in float64/complex128."""
+    with jax.enable_x64(True):
+        yield

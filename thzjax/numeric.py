@@ -1,0 +1,44 @@
+"""Small numeric helpers that keep dtypes honest under strict promotion."""
+
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+
+def as_real(x: ArrayLike) -> Array:
+    """`x` as a floating-point array; integers take JAX's default float."""
+    x = jnp.asarray(x)
+    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
+
+
+def as_complex(x: ArrayLike) -> Array:
+    """`x` as a complex array of matching precision."""
+    x = jnp.asarray(x)
+    return x if jnp.iscomplexobj(x) else lax.complex(as_real(x), jnp.zeros_like(as_real(x)))
+
+
+def cis(phase_rad: ArrayLike) -> Array:
+    """exp(j phase) from a real phase [rad], complex of matching precision."""
+    phase_rad = as_real(phase_rad)
+    return lax.complex(jnp.cos(phase_rad), jnp.sin(phase_rad))
+
+
+def abs2(x: Array) -> Array:
+    """|x|^2, real, without the square root that `abs` takes (and whose gradient is NaN at 0)."""
+    return jnp.real(x) ** 2 + jnp.imag(x) ** 2
+
+
+def hermitian(x: Array) -> Array:
+    """Conjugate transpose of the last two axes."""
+    return jnp.conj(jnp.swapaxes(x, -1, -2))
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """Matrix product at full precision: the default on recent GPUs is TF32 and on TPU bfloat16."""
+    return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
+
+
+def angle_or_zero(x: Array) -> Array:
+    """arg(x) [rad], and 0 with a zero gradient at x = 0, where the gradient of `angle` is NaN."""
+    zero = abs2(x) == 0
+    return jnp.angle(jnp.where(zero, jnp.ones_like(x), x))

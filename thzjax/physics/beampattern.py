@@ -1,0 +1,256 @@
+"""Transmit beam pattern of a half-wavelength linear array, and its error against a desired pattern."""
+
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from thzjax.numeric import as_complex, as_real, hermitian, matmul
+from thzjax.physics.arrays import ula_steering
+
+
+def pattern_grid() -> Array:
+    """The 1801 directions -90..90 degrees by 0.1 (whole tenths), in radians. Source: paper A, after eq. (16)."""
+    return jnp.deg2rad(jnp.arange(-900, 901).astype(float) / 10)
+
+
+def desired_pattern(grid_rad: Array, targets_rad: ArrayLike, width_rad: ArrayLike) -> Array:
+    """Ideal pattern: 1 within width/2 of a target (edges included), else 0.
+
+    Args:
+      grid_rad: directions [rad], `[L]`, on whole tenths of a degree.
+      targets_rad: target directions [rad], `[T]`.
+      width_rad: width of each main beam [rad].
+
+    Returns:
+      `[L]`, 0 or 1. Membership is decided on integer tenths of a degree, so rounding moves no edge.
+
+    Source: paper A, eq. (17).
+    """
+
+    def tenths(x: ArrayLike) -> Array:
+        return jnp.round(as_real(x) * (1800 / np.pi)).astype(jnp.int32)
+
+    away = jnp.abs(tenths(grid_rad)[:, None] - jnp.atleast_1d(tenths(targets_rad)))
+    return jnp.any(2 * away <= tenths(width_rad), axis=-1).astype(as_real(grid_rad).dtype)
+
+
+def transmit_covariance(W: Array) -> Array:
+    """R = W W^H, `[..., M, M]` [W], of a beamformer `[..., M, S]`. Source: paper A, after eq. (16)."""
+    return matmul(W, hermitian(W))
+
+
+def beam_pattern(R: Array, grid_rad: Array) -> Array:
+    """Power radiated towards each direction: P(psi) = a^H(psi) R a(psi), a unit-norm and half-wavelength.
+
+    Args:
+      R: transmit covariance [W], `[..., M, M]`.
+      grid_rad: directions from broadside [rad], `[L]`.
+
+    Returns:
+      `[..., L]` [W].
+
+    Source: paper A, after eq. (16).
+    """
+    a = ula_steering(grid_rad, R.shape[-1])
+    return jnp.real(jnp.sum(matmul(jnp.conj(a), as_complex(R)) * a, axis=-1))
+
+
+def beam_pattern_error(R: Array, desired: Array, grid_rad: Array, p_ref_w: ArrayLike = 1.0) -> Array:
+    """Mean square difference from the desired pattern: mean |desired - beam_pattern(R)/p_ref|^2.
+
+    Args:
+      R: transmit covariance [W], `[..., M, M]`.
+      desired: `[L]`, see `desired_pattern`.
+      grid_rad: directions [rad], `[L]`.
+      p_ref_w: power that counts as 1 [W], broadcasting against `[...]`.
+
+    Returns:
+      Error, dimensionless, `[...]`.
+
+    Source: paper A, eq. (16).
+    """
+    pattern = beam_pattern(R, grid_rad) / as_real(p_ref_w)[..., None]
+    return jnp.mean((desired - pattern) ** 2, axis=-1)
+
+
+@struct.dataclass
+class PatternGram:
+    """The error as a quadratic form in the 2M - 1 real lag sums t of R/p_ref: t^T Q t - 2 q^T t + constant.
+
+    Attributes:
+      quadratic: Q, `[2M-1, 2M-1]`.
+      linear: q, `[2M-1]`.
+      constant: mean of the squared desired pattern: the error of transmitting nothing.
+    """
+
+    quadratic: Array
+    linear: Array
+    constant: Array
+
+
+def _accurate_mean(x: Array) -> Array:
+    """Mean over axis 0 in two levels, so that float32 loses a few ulp and not a few hundred."""
+    block = 48
+    padded = jnp.pad(x, [(0, -len(x) % block)] + [(0, 0)] * (x.ndim - 1))
+    return jnp.sum(jnp.sum(padded.reshape(-1, block, *x.shape[1:]), axis=1), axis=0) / len(x)
+
+
+def pattern_gram(num: int, desired: Array, grid_rad: Array) -> PatternGram:
+    """Gram form of `beam_pattern_error` for `num` antennas: computed once, it needs no grid at run time.
+
+    The pattern of a uniform linear array depends on R only through its diagonal sums
+    r_q = sum_{m - n = q} R_mn, q = 0..M-1: P(psi) = (1/M) sum_q r_q exp(j pi q sin(psi)).
+
+    Args:
+      num: M, antennas.
+      desired: `[L]`.
+      grid_rad: `[L]` [rad].
+
+    Returns:
+      `PatternGram` for `beam_pattern_error_gram`.
+    """
+    lag = np.arange(1, num)
+    phase = jnp.pi * jnp.sin(grid_rad)[:, None] * jnp.asarray(lag, dtype=grid_rad.dtype)
+    basis = jnp.concatenate([jnp.ones_like(grid_rad)[:, None], 2 * jnp.cos(phase), -2 * jnp.sin(phase)], axis=1)
+    basis = basis / num
+    return PatternGram(
+        quadratic=_accurate_mean(basis[:, :, None] * basis[:, None, :]),
+        linear=_accurate_mean(basis * desired[:, None]),
+        constant=_accurate_mean(desired**2),
+    )
+
+
+def diagonal_sums(R: Array) -> Array:
+    """Lag sums of a Hermitian matrix as reals: [r_0, Re r_1.., Im r_1..], r_q = sum_{m - n = q} R_mn.
+
+    `[..., M, M]` -> `[..., 2M-1]`.
+    """
+    num = R.shape[-1]
+    # Padding each reversed row by M and reading the result in rows of 2M - 1 shifts row m by m, so that a
+    # column sum is a diagonal sum: no loop over the lags.
+    skewed = jnp.pad(jnp.flip(R, axis=-1), [(0, 0)] * (R.ndim - 1) + [(0, num)])
+    skewed = skewed.reshape(*R.shape[:-2], 2 * num * num)[..., : num * (2 * num - 1)]
+    lags = jnp.sum(skewed.reshape(*R.shape[:-2], num, 2 * num - 1), axis=-2)[..., num - 1 :]
+    return jnp.concatenate([jnp.real(lags), jnp.imag(lags[..., 1:])], axis=-1)
+
+
+def beam_pattern_error_gram(R: Array, gram: PatternGram, p_ref_w: ArrayLike = 1.0) -> Array:
+    """`beam_pattern_error` by its Gram form: the same number without a grid.
+
+    Args:
+      R: transmit covariance [W], `[..., M, M]`.
+      gram: from `pattern_gram`.
+      p_ref_w: power that counts as 1 [W], broadcasting against `[...]`.
+
+    Returns:
+      Error, dimensionless, `[...]`.
+    """
+    quadratic, linear = error_coefficients(R, gram, p_ref_w)
+    return quadratic - 2 * linear + gram.constant
+
+
+def error_coefficients(R: Array, gram: PatternGram, p_ref_w: ArrayLike = 1.0) -> tuple[Array, Array]:
+    """(a, b) of L_r(s R) = a s^2 - 2 b s + constant: how the error moves with the radiated power s, `[...]`."""
+    t = diagonal_sums(R) / as_real(p_ref_w)[..., None]
+    quadratic = jnp.sum(t * jnp.einsum("ij,...j->...i", gram.quadratic, t, precision=lax.Precision.HIGHEST), axis=-1)
+    return quadratic, jnp.sum(t * gram.linear, axis=-1)
+
+
+def largest_power_scale(R: Array, gram: PatternGram, threshold: ArrayLike, p_ref_w: ArrayLike = 1.0) -> Array:
+    """Largest power scale s in [0, 1] with L_r(s R) <= threshold, `[...]`.
+
+    The error is a s^2 - 2 b s + constant, so s is the larger root of a quadratic. Where no s in [0, 1] meets
+    the threshold, the s of least error is given, and the caller's slack says so.
+
+    Args:
+      R: transmit covariance [W], `[..., M, M]`.
+      gram: from `pattern_gram`.
+      threshold: largest error allowed, broadcasting against `[...]`.
+      p_ref_w: power that counts as 1 [W], broadcasting against `[...]`.
+    """
+    a, b = error_coefficients(R, gram, p_ref_w)
+    c = gram.constant - as_real(threshold)
+    tiny = jnp.finfo(a.dtype).tiny
+    discriminant = b**2 - a * c
+    reachable = discriminant > 0
+    # The gradient of sqrt at 0 is infinite, and `where` does not stop it: mask before the root.
+    root = jnp.where(reachable, jnp.sqrt(jnp.where(reachable, discriminant, 1.0)), 0.0)
+    s = (b + root) / jnp.maximum(a, tiny)
+    return jnp.clip(jnp.where(a > tiny, s, 1.0), 0.0, 1.0)
+
+
+def least_pattern_error(gram: PatternGram, num: int, power_w: float, p_ref_w: float = 1.0) -> float:
+    """Least error that any covariance with at most power/num per antenna can reach, on the host.
+
+    The error is convex in R >= 0, diag(R) <= P/M. R = V V^H with square V turns the set into row norms, on
+    which projected gradient descent with backtracking is exact enough (1e-5) and needs no solver.
+
+    Args:
+      gram: from `pattern_gram`.
+      num: M, antennas.
+      power_w: P, total power [W]; each antenna has at most P/M.
+      p_ref_w: power that counts as 1 [W].
+
+    Returns:
+      The least error. For M = 5 and P >= 5 p_ref: 0.0763 (width 10 degrees), 0.0598 (5 degrees).
+    """
+    quadratic, linear = np.asarray(gram.quadratic, np.float64), np.asarray(gram.linear, np.float64)
+    return _least_error(
+        quadratic.tobytes(), linear.tobytes(), float(gram.constant), num, float(power_w) / float(p_ref_w)
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _least_error(quadratic: bytes, linear: bytes, constant: float, num: int, power: float) -> float:
+    size = 2 * num - 1
+    q_matrix = np.frombuffer(quadratic).reshape(size, size)
+    q_vector = np.frombuffer(linear)
+    lag = np.arange(num)[:, None] - np.arange(num)
+    budget = power / num
+
+    def error_and_gradient(v: np.ndarray) -> tuple[float, np.ndarray]:
+        r = v @ v.conj().T
+        lags = np.array([np.trace(r, -q) for q in range(num)])
+        t = np.concatenate([lags.real, lags.imag[1:]])
+        g = 2 * (q_matrix @ t - q_vector)
+        # dE/dr_q spread back over the diagonals; Im r_q enters as Im R_mn with m - n = q.
+        toeplitz = np.concatenate([[g[0]], (g[1:num] + 1j * g[num:]) / 2])
+        slope = np.where(lag >= 0, toeplitz[np.abs(lag)], toeplitz[np.abs(lag)].conj())
+        return float(t @ q_matrix @ t - 2 * q_vector @ t + constant), 2 * slope @ v
+
+    def project(v: np.ndarray) -> np.ndarray:
+        norm2 = np.sum(np.abs(v) ** 2, axis=1, keepdims=True)
+        return v * np.sqrt(np.minimum(1, budget / np.maximum(norm2, 1e-300)))
+
+    rng = np.random.default_rng(0)
+    start = rng.standard_normal((num, num)) + 1j * rng.standard_normal((num, num))
+    v = project(start * np.sqrt(min(budget, 1.0) / num))
+    error, gradient = error_and_gradient(v)
+    step, momentum, previous = 1.0, 1.0, v
+    for _ in range(4000):
+        grown = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+        point = v + (momentum - 1) / grown * (v - previous)
+        point_error, gradient = error_and_gradient(point)
+        while True:
+            trial = project(point - step * gradient)
+            move = trial - point
+            trial_error, _ = error_and_gradient(trial)
+            bound = point_error + np.sum((gradient.conj() * move).real) + np.sum(np.abs(move) ** 2) / (2 * step)
+            if trial_error <= bound + 1e-15 or step < 1e-9:
+                break
+            step /= 2
+        if trial_error > error:  # momentum overshot: start it again from the best point
+            if momentum == 1.0:
+                break
+            previous, momentum = v, 1.0
+            continue
+        done = error - trial_error < 1e-12 and momentum > 20
+        previous, v, error, momentum = v, trial, trial_error, grown
+        step *= 1.1
+        if done:
+            break
+    return error

@@ -1,0 +1,1 @@
+"""What is simulated: parameters, channels, designs, outcomes, projections, and the presets."""

@@ -1,0 +1,345 @@
+"""Paper A's system, MISO: a base station serves K users past a reflecting surface and shapes its beam pattern.
+
+Geometry: the base station is a half-wavelength linear array along y, broadside +x. The surface lies in an x-z
+plane with its normal along -y: rows along x, columns along z. Users stand in a disc in front of it.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax import Array
+
+from thzjax.errors import ConfigError
+from thzjax.numeric import angle_or_zero, as_complex, cis
+from thzjax.physics import beampattern, link, propagation, surface
+from thzjax.physics.arrays import linear_phases, planar_response
+from thzjax.physics.power import clip_rows, scale_per_antenna
+from thzjax.systems.base import Design, Outcome, Spec
+
+
+@struct.dataclass
+class Params:
+    """Physical parameters; every field is traced.
+
+    Attributes:
+      freq_hz: carrier [Hz].
+      k_abs: power absorption coefficient [1/m].
+      bs_position_m, surface_position_m, users_centre_m: `[3]` [m].
+      users_radius_m: radius of the users' disc [m].
+      bs_gain, user_gain, element_gain: power gains (linear).
+      blockage: power loss factor of the direct links (linear, <= 1).
+      rician_factor: F (linear).
+      ray_reflection: amplitude of a scattered ray over that of the line of sight.
+      noise_w: receiver noise [W].
+      power_w: P_max [W]; each antenna has at most P_max/M.
+      p_ref_w: power that counts as 1 in the beam pattern [W].
+      pattern_threshold: largest beam-pattern error allowed.
+      pattern: the error's quadratic form for the desired pattern.
+      min_amplitude, horizontal_rad, steepness: the practical amplitude law (used when the system asks for it).
+    """
+
+    freq_hz: Array
+    k_abs: Array
+    bs_position_m: Array
+    surface_position_m: Array
+    users_centre_m: Array
+    users_radius_m: Array
+    bs_gain: Array
+    user_gain: Array
+    element_gain: Array
+    blockage: Array
+    rician_factor: Array
+    ray_reflection: Array
+    noise_w: Array
+    power_w: Array
+    p_ref_w: Array
+    pattern_threshold: Array
+    pattern: beampattern.PatternGram
+    min_amplitude: Array
+    horizontal_rad: Array
+    steepness: Array
+
+
+@struct.dataclass
+class Channels:
+    """One realisation (or a batch).
+
+    Attributes:
+      direct: BS to users, complex `[..., K, M]`.
+      bs_to_surface: complex `[..., N, M]`.
+      surface_to_user: complex `[..., K, N]`.
+      user_position_m: `[..., K, 3]` [m].
+    """
+
+    direct: Array
+    bs_to_surface: Array
+    surface_to_user: Array
+    user_position_m: Array
+
+
+Constraint = Callable[["IrsIsac", Params, Channels, Design], Array]
+
+
+def antenna_power_slack(system: "IrsIsac", params: Params, channels: Channels, design: Design) -> Array:
+    """1 - max_m [W W^H]_mm/(P_max/M). Source: paper A, eq. (22)."""
+    del channels
+    limit = params.power_w / system.num_antennas
+    return 1 - jnp.max(link.per_antenna_power(design.beamformer), axis=-1) / limit
+
+
+def beam_pattern_slack(system: "IrsIsac", params: Params, channels: Channels, design: Design) -> Array:
+    """1 - L_r(W W^H)/threshold. Source: paper A, eqs. (16)-(18)."""
+    del system, channels
+    covariance = beampattern.transmit_covariance(design.beamformer)
+    error = beampattern.beam_pattern_error_gram(covariance, params.pattern, params.p_ref_w)
+    return 1 - error / params.pattern_threshold
+
+
+CONSTRAINTS: dict[str, Constraint] = {
+    "antenna_power": antenna_power_slack,
+    "beam_pattern": beam_pattern_slack,
+}
+"""Every named constraint of the system; adding one here lets solvers, learners and tables use it by name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class IrsIsac:
+    """Sizes and options of the system; static and hashable.
+
+    Attributes:
+      num_antennas: M.
+      num_users: K.
+      surface_shape: (rows, columns) of the surface, N = rows*columns; (0, 0) is no surface.
+      num_rays: scattered rays per link beside the line of sight.
+      phase_bits: phase resolution of an element; 0 is continuous.
+      phase_levels: "standard" or "paper" (see `surface.quantised_phase`).
+      amplitude: "ideal" or "practical".
+      channel_steering: "unit_modulus", or "literal" for paper A's (5) with the cosine and (6) with unit norm.
+      path_gain: "amplitude", or "power" for paper A's (9) taken at its word.
+      constraints: names from `CONSTRAINTS`.
+    """
+
+    num_antennas: int = 5
+    num_users: int = 4
+    surface_shape: tuple[int, int] = (4, 4)
+    num_rays: int = 3
+    phase_bits: int = 3
+    phase_levels: str = "standard"
+    amplitude: str = "ideal"
+    channel_steering: str = "unit_modulus"
+    path_gain: str = "amplitude"
+    constraints: tuple[str, ...] = ("antenna_power", "beam_pattern")
+
+    def __post_init__(self) -> None:
+        for name, least in (("num_antennas", 1), ("num_users", 1), ("num_rays", 0), ("phase_bits", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name}={getattr(self, name)} must be at least {least}")
+        options = {
+            "phase_levels": ("standard", "paper"),
+            "amplitude": ("ideal", "practical"),
+            "channel_steering": ("unit_modulus", "literal"),
+            "path_gain": ("amplitude", "power"),
+        }
+        for name, allowed in options.items():
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name}={getattr(self, name)!r} is unknown: use one of {', '.join(allowed)}")
+        for name in self.constraints:
+            if name not in CONSTRAINTS:
+                raise ConfigError(f"constraint {name!r} is unknown: use some of {', '.join(CONSTRAINTS)}")
+        if min(self.surface_shape) < 0:
+            raise ConfigError(f"surface_shape={self.surface_shape} must not be negative")
+
+    @property
+    def spec(self) -> Spec:
+        """Sizes."""
+        elements = self.surface_shape[0] * self.surface_shape[1]
+        return Spec(self.num_antennas, self.num_users, self.num_users, elements, self.phase_bits)
+
+    # --- channels -------------------------------------------------------------------------------------------
+
+    def sample(self, key: Array, params: Params) -> Channels:
+        """One drop: users placed, then every link as line of sight plus rays, mixed by the Rician factor.
+
+        Each path has its own uniform phase. A ray has `ray_reflection` times the line-of-sight amplitude; it
+        leaves the base station at an angle uniform in +-90 degrees on the direct links; on the surface's links
+        every direction cosine is uniform in [-1, 1].
+
+        Source: paper A, eqs. (4)-(9).
+        """
+        users, paths = self.num_users, self.num_rays + 1
+        # One bulk draw: many small ones cost more than the channel itself.
+        draw = _Uniforms(key, users * 2 + (2 * users + 1) * paths + self.num_rays * (users * 3 + 3))
+        position = self._user_positions(draw((users, 2)), params)
+        offset_direct = position - params.bs_position_m
+        offset_surface = params.surface_position_m - params.bs_position_m
+        offset_user = position - params.surface_position_m
+
+        phase_direct, phase_bs = draw((users, paths)), draw((paths,))
+        phase_user = draw((users, paths))
+        angle_direct = jnp.pi * (draw((users, self.num_rays)) - 0.5)
+        cosine_bs = 2 * draw((3, self.num_rays)) - 1
+        cosine_user = 2 * draw((2, users, self.num_rays)) - 1
+
+        gain_direct = params.bs_gain * params.user_gain * params.blockage
+        weight_direct = self._path_weights(params, offset_direct, gain_direct, phase_direct)
+        weight_bs = self._path_weights(params, offset_surface, params.bs_gain * params.element_gain, phase_bs)
+        weight_user = self._path_weights(
+            params, offset_user, params.element_gain * params.user_gain, phase_user
+        )
+
+        # Base-station departures by sin(angle) = u_y; surface directions by (u_x, u_z).
+        u_direct = _cosines(offset_direct)
+        row_direct = self._departure(_join(u_direct[..., 1], jnp.sin(angle_direct)))
+        row_bs = self._departure(_join(_cosines(offset_surface)[1], cosine_bs[0]))
+        towards_bs, towards_user = _cosines(-offset_surface), _cosines(offset_user)
+        at_surface = self._surface_response(
+            _join(towards_bs[0], cosine_bs[1]), _join(towards_bs[2], cosine_bs[2])
+        )
+        from_surface = self._surface_response(
+            _join(towards_user[..., 0], cosine_user[0]), _join(towards_user[..., 2], cosine_user[1])
+        )
+        precision = jax.lax.Precision.HIGHEST
+        return Channels(
+            direct=jnp.einsum("kp,kpm->km", weight_direct, row_direct, precision=precision),
+            bs_to_surface=jnp.einsum("p,pn,pm->nm", weight_bs, at_surface, row_bs, precision=precision),
+            surface_to_user=jnp.einsum("kp,kpn->kn", weight_user, from_surface, precision=precision),
+            user_position_m=position,
+        )
+
+    def _user_positions(self, uniform: Array, params: Params) -> Array:
+        """Uniform in the disc round `users_centre_m` in the x-y plane, `[K, 3]` [m]."""
+        radius = params.users_radius_m * jnp.sqrt(uniform[:, 0])
+        angle = 2 * jnp.pi * uniform[:, 1]
+        offset = jnp.stack([radius * jnp.cos(angle), radius * jnp.sin(angle), jnp.zeros_like(angle)], axis=-1)
+        return params.users_centre_m + offset
+
+    def _path_weights(self, params: Params, offset_m: Array, gain: Array, uniform: Array) -> Array:
+        """Complex weight of every path, line of sight first: `[..., 1 + num_rays]`."""
+        dist_m = jnp.linalg.norm(offset_m, axis=-1)
+        amplitude = jnp.abs(propagation.path_amplitude(params.freq_hz, dist_m, params.k_abs))
+        if self.path_gain == "power":
+            amplitude = amplitude**2
+        amplitude = amplitude * jnp.sqrt(gain)
+        ray = jnp.broadcast_to(params.ray_reflection, (self.num_rays,))
+        los = jnp.concatenate([jnp.ones((1,), ray.dtype), jnp.zeros_like(ray)])
+        nlos = jnp.concatenate([jnp.zeros((1,), ray.dtype), ray])
+        mixed = propagation.rician(as_complex(los), as_complex(nlos), params.rician_factor)
+        return as_complex(amplitude)[..., None] * mixed * cis(2 * jnp.pi * uniform)
+
+    def _departure(self, cosine: Array) -> Array:
+        """The base station's departure row conj(a) for sin(angle) = cosine, `[..., M]`."""
+        if self.channel_steering == "literal":
+            axis_cosine = jnp.sqrt(jnp.maximum(1 - cosine**2, 0))
+            return cis(linear_phases(axis_cosine, self.num_antennas)) / self.num_antennas**0.5
+        return cis(linear_phases(cosine, self.num_antennas))
+
+    def _surface_response(self, cosine_rows: Array, cosine_cols: Array) -> Array:
+        """The surface's response v, `[..., N]`; as a departure row it is v^T by reciprocity."""
+        literal = self.channel_steering == "literal" and self.spec.elements > 0
+        return planar_response(cosine_rows, cosine_cols, self.surface_shape, unit_norm=literal)
+
+    # --- outcome --------------------------------------------------------------------------------------------
+
+    def effective_channel(self, channels: Channels, reflection: Array) -> Array:
+        """H = direct + surface_to_user diag(reflection) bs_to_surface, `[..., K, M]`."""
+        return link.cascaded_channel(
+            channels.direct, channels.surface_to_user, reflection, channels.bs_to_surface
+        )
+
+    def outcome(self, params: Params, channels: Channels, design: Design) -> Outcome:
+        """Rates and slack of the named constraints."""
+        H = self.effective_channel(channels, design.reflection)
+        rates = link.rates(H, design.beamformer, params.noise_w)
+        slack = {name: CONSTRAINTS[name](self, params, channels, design) for name in self.constraints}
+        return Outcome(rates=rates, slack=slack)
+
+    def pattern_error(self, params: Params, design: Design) -> Array:
+        """L_r(W W^H), `[...]`. Source: paper A, eq. (16)."""
+        covariance = beampattern.transmit_covariance(design.beamformer)
+        return beampattern.beam_pattern_error_gram(covariance, params.pattern, params.p_ref_w)
+
+    # --- designs --------------------------------------------------------------------------------------------
+
+    def snap(self, params: Params, phase_rad: Array) -> Array:
+        """Reflection of the nearest phase the hardware has, with the amplitude that phase brings, `[..., N]`."""
+        if self.phase_bits:
+            level = surface.nearest_level(phase_rad, self.phase_bits, self.phase_levels)
+            phase_rad = surface.quantised_phase(level, self.phase_bits, self.phase_levels).astype(phase_rad.dtype)
+        amplitude = jnp.ones_like(phase_rad)
+        if self.amplitude == "practical":
+            amplitude = surface.practical_amplitude(
+                phase_rad, params.min_amplitude, params.horizontal_rad, params.steepness
+            )
+        return surface.reflection(amplitude, phase_rad)
+
+    def project(self, params: Params, channels: Channels, design: Design) -> Design:
+        """Rows clipped to P/M and phases snapped to the hardware's levels: both exact and idempotent."""
+        del channels
+        return Design(
+            beamformer=clip_rows(design.beamformer, params.power_w),
+            reflection=self.snap(params, angle_or_zero(design.reflection)),
+        )
+
+    def meet(self, params: Params, channels: Channels, design: Design) -> Design:
+        """W scaled by the largest factor <= 1 that meets the pattern threshold (a quadratic in the power)."""
+        del channels
+        if "beam_pattern" not in self.constraints:
+            return design
+        covariance = beampattern.transmit_covariance(design.beamformer)
+        scale = beampattern.largest_power_scale(
+            covariance, params.pattern, params.pattern_threshold, params.p_ref_w
+        )
+        # An ulp under, so that rounding does not lift the error over the threshold again.
+        root = jnp.sqrt(scale) * (1 - 4 * jnp.finfo(scale.dtype).eps)
+        return design.replace(beamformer=design.beamformer * as_complex(root)[..., None, None])
+
+    def fit_power(self, params: Params, beamformer: Array) -> Array:
+        """One scalar so that the strongest antenna has exactly P/M."""
+        return scale_per_antenna(beamformer, params.power_w)
+
+    def random_design(self, key: Array, params: Params, channels: Channels) -> Design:
+        """Gaussian beamformer at full antenna budget and uniform phases."""
+        key_beam, key_phase = jax.random.split(key)
+        batch = channels.direct.shape[:-2]
+        spec = self.spec
+        gaussian = jax.random.normal(
+            key_beam, (2, *batch, spec.antennas, spec.streams), dtype=channels.direct.real.dtype
+        )
+        phase = self.random_phases(key_phase, channels)
+        return Design(
+            beamformer=self.fit_power(params, jax.lax.complex(gaussian[0], gaussian[1])),
+            reflection=self.snap(params, phase),
+        )
+
+    def random_phases(self, key: Array, channels: Channels) -> Array:
+        """Uniform phases `[..., N]` [rad]."""
+        shape = (*channels.direct.shape[:-2], self.spec.elements)
+        return jax.random.uniform(key, shape, channels.direct.real.dtype, 0, 2 * jnp.pi)
+
+
+class _Uniforms:
+    """Hands out consecutive pieces of one bulk draw of uniforms in [0, 1)."""
+
+    def __init__(self, key: Array, total: int) -> None:
+        self._values = jax.random.uniform(key, (total,))
+        self._used = 0
+
+    def __call__(self, shape: tuple[int, ...]) -> Array:
+        size = int(np.prod(shape))
+        piece = self._values[self._used : self._used + size].reshape(shape)
+        self._used += size
+        return piece
+
+
+def _cosines(offset_m: Array) -> Array:
+    """Direction cosines of an offset, `[..., 3]`."""
+    return offset_m / jnp.linalg.norm(offset_m, axis=-1, keepdims=True)
+
+
+def _join(line_of_sight: Array, rays: Array) -> Array:
+    """Line-of-sight value before the rays' along the last axis."""
+    return jnp.concatenate([line_of_sight[..., None], rays], axis=-1)
