@@ -146,7 +146,8 @@ def test_upa_norm_and_origin(azimuth, elevation):
     assert corner[0] == 1.0
     # Moving the origin turns all elements by one phase, and opposite elements are conjugate about the centre.
     np.testing.assert_allclose(centre * centre[0].conj(), corner, atol=40 * EPS32)
-    np.testing.assert_allclose(centre, centre[::-1].conj(), atol=4 * EPS32)
+    # Phases reach 2.5 pi < 8 rad: some 8 eps of error on either side.
+    np.testing.assert_allclose(centre, centre[::-1].conj(), atol=16 * EPS32)
 
 
 @given(angles)

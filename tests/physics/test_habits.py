@@ -15,13 +15,12 @@ from thzjax.physics import absorption, arrays, beampattern, link, propagation, s
 
 
 class Case(NamedTuple):
-    """A function of arrays, a draw of its unbatched float64 arguments, and which of them carry batches."""
+    """A function of arrays and a draw of its unbatched float64 arguments, all of which may carry batches."""
 
     function: object
     draw: object
     kind: str  # of the result: real or complex
-    batched: tuple = ()  # argument numbers; empty: all
-    rtol: float = 40 * EPS32  # of batch against single in float32: other orders of the same sums
+    rtol: float = 40 * EPS32  # between two orders of the same float32 sums
 
 
 def uniform(seed, low, high, *shape):
@@ -153,69 +152,54 @@ def as_number(result, kind, wide):
 
 
 @each_case
-def test_batch_is_vmap_is_single_and_dtypes_stay(case):
-    draws = [case.draw(seed) for seed in range(3)]
-    singles = np.stack([as_number(case.function(*to_jax(d)), case.kind, wide=False) for d in draws])
-    assert len({tuple(np.ravel(s)) for s in singles}) == 3 or case is CASES["constant_absorption"]
-    stacked = to_jax(np.stack(column) for column in zip(*draws, strict=True))
-    assert_near(as_number(case.function(*stacked), case.kind, wide=False), singles, case.rtol)
-    assert_near(as_number(jax.vmap(case.function)(*stacked), case.kind, wide=False), singles, case.rtol)
-    deep = case.function(*(x[None] for x in stacked))  # a second leading axis
-    assert_near(deep[0], singles, case.rtol)
-
-
-@each_case
-def test_float64_stays_float64_and_float32_was_near_it(case, x64):
-    # Inputs that float32 holds exactly; 100 ulp (or the case's own allowance) between the two precisions, except
-    # that a phase of 6e5 rad is only promised to 1e-4.
-    rounded = tuple(single(x) for x in case.draw(7))
-    wide = as_number(case.function(*to_jax(rounded, double)), case.kind, wide=True)
-    narrow = as_number(case.function(*to_jax(rounded, single)), case.kind, wide=False)
-    assert_near(narrow, wide, max(case.rtol, 100 * EPS32))
-
-
-@each_case
-def test_jit_gives_the_same_in_one_trace(case):
+def test_batch_vmap_jit_and_eager_agree_in_one_trace(case):
     chex.clear_trace_counter()
     compiled = jax.jit(chex.assert_max_traces(case.function, n=1))
-    for seed in (3, 4):
-        arguments = to_jax(case.draw(seed))
-        assert_near(compiled(*arguments), np.asarray(case.function(*arguments)), case.rtol)
+    draws = [case.draw(seed) for seed in range(4)]
+    singles = np.stack([as_number(compiled(*to_jax(d)), case.kind, wide=False) for d in draws])
+    assert len({tuple(np.ravel(s)) for s in singles}) == 4 or case is CASES["constant_absorption"]
+    assert_near(as_number(case.function(*to_jax(draws[0])), case.kind, wide=False), singles[0], case.rtol)
+    stacked = to_jax(np.stack(column) for column in zip(*draws, strict=True))
+    vmapped = jax.jit(jax.vmap(case.function))(*stacked)
+    assert_near(as_number(vmapped, case.kind, wide=False), singles, case.rtol)
+    batch = jax.jit(case.function)(*(x.reshape(2, 2, *x.shape[1:]) for x in stacked))
+    expected = singles.reshape(2, 2, *singles.shape[1:])
+    assert_near(as_number(batch, case.kind, wide=False), expected, case.rtol)
 
 
 @each_case
-def test_gradient_matches_differences(case, x64):
-    arguments = to_jax(case.draw(5), double)
-    result = case.function(*arguments)
+def test_float64_stays_float64_with_float32_near_and_right_gradients(case, x64):
+    name = next(name for name, other in CASES.items() if other is case)
+    compiled = jax.jit(case.function)
+    rounded = tuple(single(x) for x in case.draw(7))
+    arguments = to_jax(rounded, double)
+    result = as_number(compiled(*arguments), case.kind, wide=True)
+    # Of inputs that float32 holds exactly; 100 ulp or the case's own allowance.
+    narrow = as_number(compiled(*to_jax(rounded, single)), case.kind, wide=False)
+    assert_near(narrow, result, max(case.rtol, 100 * EPS32))
+
     weights = double(complex_normal(9, *result.shape))
+    weights = weights if case.kind == "complex" else weights.real
 
     def loss(*a):
-        out = case.function(*a)
-        if case.kind == "complex":
-            return jnp.sum(jnp.real(out) * weights.real + jnp.imag(out) * weights.imag)
-        return jnp.sum(out * weights.real)
+        return jnp.sum(jnp.real(case.function(*a) * weights))
 
-    slopes = jax.grad(loss, argnums=tuple(range(len(arguments))))(*arguments)
+    slopes = jax.jit(jax.grad(loss, argnums=tuple(range(len(arguments)))))(*arguments)
     for number, (argument, slope) in enumerate(zip(arguments, slopes, strict=True)):
         assert slope.dtype == argument.dtype
         assert np.all(np.isfinite(np.asarray(slope)))
         direction = complex_normal(11 + number, *argument.shape)
         direction = direction if jnp.iscomplexobj(argument) else direction.real
-        # Phases turn at 2e4 rad/m and 1e-6 rad/Hz: steps that keep them below 1e-3 rad.
-        step = {"path_amplitude": 1e-9, "reflected_path_amplitude": 1e-9}.get(case_name(case), 1e-6)
-        step *= np.max(np.abs(np.asarray(argument)))
-        moved = [list(arguments), list(arguments)]
-        for sign, where in zip((1, -1), moved, strict=True):
-            where[number] = argument + jnp.asarray(sign * step * direction)
-        difference = (float(loss(*moved[0])) - float(loss(*moved[1]))) / (2 * step)
+        # The phase of a path turns by up to 6e5 rad over its length: steps that keep the turn below 1e-3 rad.
+        phase = 6e5 if name in ("path_amplitude", "reflected_path_amplitude") else 1.0
+        step = (1e-9 if phase > 1 else 1e-6) * np.max(np.abs(np.asarray(argument)))
+        ends = []
+        for sign in (1, -1):
+            moved = list(arguments)
+            moved[number] = argument + jnp.asarray(sign * step * direction)
+            ends.append(np.sum(np.real(np.asarray(compiled(*moved)) * weights)))
         # jax.grad by a complex argument is the conjugate of the ascent direction: dL = Re(slope * d).
-        predicted = float(np.sum(np.real(np.asarray(slope) * direction)))
-        size = float(np.sqrt(np.sum(np.abs(np.asarray(slope)) ** 2)))
-        rounding = 1e-15 * float(np.sum(np.abs(np.asarray(result) * weights))) / step
-        if "amplitude" in case_name(case) and case.kind == "complex":
-            rounding *= 1e6  # the phase itself is only known to 1e6 rad times 2e-16
-        assert abs(difference - predicted) <= 1e-6 * size + 10 * rounding
-
-
-def case_name(case):
-    return next(name for name, other in CASES.items() if other is case)
+        predicted = np.sum(np.real(np.asarray(slope) * direction))
+        size = np.sqrt(np.sum(np.abs(np.asarray(slope)) ** 2))
+        rounding = 1e-15 * phase * np.sum(np.abs(result * weights)) / step
+        assert abs((ends[0] - ends[1]) / (2 * step) - predicted) <= 1e-6 * size + 10 * rounding

@@ -1,0 +1,114 @@
+"""One stateless environment over any system: an episode is one channel drop.
+
+Nothing a design does changes the next channel: the decision process is a bandit with side information, spread
+over `horizon` steps. Discounting adds little; the paper's 50-step episodes are kept as its configuration.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import Array
+
+from thzjax.errors import ConfigError
+from thzjax.systems.base import Design, System
+
+
+@struct.dataclass
+class State:
+    """What an episode carries.
+
+    Attributes:
+      channels: this episode's drop.
+      reflection: the surface's present phases, `[N]`.
+      step: steps taken, int32.
+      episode_return: sum of rewards so far.
+    """
+
+    channels: Any
+    reflection: Array
+    step: Array
+    episode_return: Array
+
+
+class Step(NamedTuple):
+    """Result of a step. After the last step of an episode `obs` and `state` are already the next episode's."""
+
+    obs: Any
+    state: State
+    reward: Array
+    terminated: Array
+    truncated: Array
+    info: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Environment:
+    """Environment over a system; static and hashable. Vmapped by the caller.
+
+    Attributes:
+      system: what is simulated.
+      actions: action map (`envs.actions`).
+      observations: observation map (`envs.observations`).
+      horizon: steps per episode, all on one drop.
+      delayed_phases: phases chosen at t act at t + 1 (paper A) instead of at once.
+      meet_constraints: scale every design so that the constraints hold on every single channel.
+    """
+
+    system: System
+    actions: Callable[..., Design]
+    observations: Callable[..., Any]
+    horizon: int = 1
+    delayed_phases: bool = False
+    meet_constraints: bool = False
+
+    def __post_init__(self) -> None:
+        if self.horizon < 1:
+            raise ConfigError(f"horizon={self.horizon} must be at least 1")
+
+    def reset(self, key: Array, params: Any) -> tuple[Any, State]:
+        """A new episode on a new drop, with uniform phases on the surface."""
+        key_channel, key_phase = jax.random.split(key)
+        channels = self.system.sample(key_channel, params)
+        reflection = self.system.snap(params, self.system.random_phases(key_phase, channels))
+        zero = jnp.zeros((), channels.direct.real.dtype)
+        state = State(channels, reflection, jnp.zeros((), jnp.int32), zero)
+        return self.observations(self.system, params, channels, reflection), state
+
+    def design(self, params: Any, channels: Any, reflection: Array, action: Any) -> tuple[Design, Array]:
+        """The design that acts now, and the phases that stand afterwards."""
+        chosen = self.actions(self.system, params, channels, action)
+        acting = chosen.replace(reflection=reflection) if self.delayed_phases else chosen
+        acting = self.system.project(params, channels, acting)
+        if self.meet_constraints:
+            acting = self.system.meet(params, channels, acting)
+        return acting, chosen.reflection
+
+    def step(self, key: Array, state: State, action: Any, params: Any) -> Step:
+        """One design on the episode's channel; the reward is its sum rate [bit/s/Hz].
+
+        Returns `Step`; `info` holds `rates [K]`, `slack` by constraint, `final_observation` (the observation
+        that follows, before any reset) and `episode_return` (up to and with this step).
+        """
+        design, reflection = self.design(params, state.channels, state.reflection, action)
+        outcome = self.system.outcome(params, state.channels, design)
+        reward = jnp.sum(outcome.rates)
+        step = state.step + 1
+        truncated = step >= self.horizon
+        terminated = jnp.zeros_like(truncated)
+        obs = self.observations(self.system, params, state.channels, reflection)
+        following = State(state.channels, reflection, step, state.episode_return + reward)
+        info = {
+            "rates": outcome.rates,
+            "slack": outcome.slack,
+            "final_observation": obs,
+            "episode_return": following.episode_return,
+        }
+        fresh = self.reset(key, params)
+        obs, following = jax.tree.map(
+            lambda new, old: jnp.where(truncated, new, old), fresh, (obs, following)
+        )
+        return Step(obs, following, reward, terminated, truncated, info)

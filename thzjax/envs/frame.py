@@ -1,0 +1,62 @@
+"""The frame in which structured actions and observations speak: users by strength, phases relative to theirs."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from flax import struct
+from jax import Array
+
+from thzjax.beamforming.phases import aligned_phases
+from thzjax.numeric import abs2, angle_or_zero, as_complex, cis, hermitian, matmul
+
+
+@struct.dataclass
+class Frame:
+    """A channel seen relative to itself, so that one network serves every rotation and order of the users.
+
+    Attributes:
+      order: users from strongest to weakest, `[..., K]`.
+      paths: c_kn, unit-norm cascaded paths of the ordered users in the phase that the surface would undo,
+        complex `[..., K, N]`; user k is rotated so that <c_0, c_k> is real and not negative.
+      gain: each ordered user's row norm squared when the surface serves it alone, `[..., K]`.
+    """
+
+    order: Array
+    paths: Array
+    gain: Array
+
+
+def channel_frame(channels: Any) -> Frame:
+    """The frame of a channel; closed form, no search."""
+    phase, gain = aligned_phases(channels)
+    order = jnp.argsort(-gain, axis=-1)
+    magnitude = jnp.abs(channels.surface_to_user)
+    total = jnp.sqrt(jnp.sum(magnitude**2, axis=-1, keepdims=True))
+    magnitude = magnitude / jnp.where(total > 0, total, 1)
+    paths = as_complex(magnitude) * cis(-phase)
+    paths = jnp.take_along_axis(paths, order[..., None], axis=-2)
+    overlap = jnp.sum(jnp.conj(paths[..., :1, :]) * paths, axis=-1, keepdims=True)
+    return Frame(
+        order=order,
+        paths=paths * cis(-angle_or_zero(overlap)),
+        gain=jnp.take_along_axis(gain, order, axis=-1),
+    )
+
+
+def surface_phases(frame: Frame, weights: Array) -> Array:
+    """Phases that serve the users with complex weights: psi_n = exp(-j arg(sum_k z_k c_kn)), `[..., N]` [rad].
+
+    Every stationary point of a utility has this form when the BS-to-surface channel has rank one, as it nearly
+    has under a strong line of sight; z = (1, 0, ..) focuses on the strongest user.
+    """
+    return -angle_or_zero(jnp.sum(weights[..., None] * frame.paths, axis=-2))
+
+
+def overlaps(rows: Array) -> tuple[Array, Array]:
+    """Strict upper triangle of the Gram matrix of unit rows `[..., K, X]` as (real, imaginary) `[..., K(K-1)/2]`."""
+    norm = jnp.sqrt(jnp.sum(abs2(rows), axis=-1, keepdims=True))
+    rows = rows / as_complex(jnp.where(norm > 0, norm, 1))
+    gram = matmul(rows, hermitian(rows))
+    i, j = jnp.triu_indices(rows.shape[-2], 1)
+    pairs = gram[..., i, j]
+    return jnp.real(pairs), jnp.imag(pairs)
