@@ -42,3 +42,10 @@ def angle_or_zero(x: Array) -> Array:
     """arg(x) [rad], and 0 with a zero gradient at x = 0, where the gradient of `angle` is NaN."""
     zero = abs2(x) == 0
     return jnp.angle(jnp.where(zero, jnp.ones_like(x), x))
+
+
+def unit_phasor(x: Array) -> Array:
+    """x/|x|, and 1 at x = 0. A root and a division: several times cheaper than exp(j arg(x))."""
+    norm2 = abs2(x)
+    zero = norm2 <= jnp.finfo(norm2.dtype).tiny
+    return jnp.where(zero, jnp.ones_like(x), x) / as_complex(jnp.sqrt(jnp.where(zero, 1, norm2)))

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from reference import beamforming as ref
 from reference.tools import EPS32, assert_close, assert_near, complex_normal, single
 
-from thzjax.beamforming import clip_rows, mrt, rzf, scale_per_antenna, scale_total, zf
+from thzjax import beamforming
+
+# Compiled once per shape here; physics/test_habits.py holds them against their eager selves.
+clip_rows = jax.jit(beamforming.clip_rows)
+mrt = jax.jit(beamforming.mrt)
+rzf = jax.jit(beamforming.rzf)
+scale_per_antenna = jax.jit(beamforming.scale_per_antenna)
+scale_total = jax.jit(beamforming.scale_total)
+zf = jax.jit(beamforming.zf)
 
 K, M = 3, 5
 seeds = st.integers(0, 10_000)
@@ -47,7 +55,8 @@ def test_beamformers_float32():
         assert_near(mrt(jnp.asarray(H)), ref.mrt(wide), 4 * EPS32)
         # Solving with H H^H magnifies rounding by its condition number, the square of H's.
         condition = np.linalg.cond(wide) ** 2
-        for actual, expected in ((zf(jnp.asarray(H)), ref.zf(wide)), (rzf(jnp.asarray(H), 0.1, 1.0), ref.rzf(wide, 0.1, 1.0))):
+        pairs = (zf(jnp.asarray(H)), ref.zf(wide)), (rzf(jnp.asarray(H), 0.1, 1.0), ref.rzf(wide, 0.1, 1.0))
+        for actual, expected in pairs:
             assert actual.dtype == jnp.complex64
             assert_near(actual, expected, (4 + condition) * 4 * EPS32)
 
@@ -135,7 +144,9 @@ def test_clip_rows_is_feasible_idempotent_and_leaves_the_rest(seed, power):
     assert np.max(powers(W)) <= power / M * (1 + 8 * EPS32)
     weak = powers(before) <= power / M * (1 - 8 * EPS32)
     np.testing.assert_array_equal(W[weak], before[weak])
-    np.testing.assert_allclose(powers(W)[~weak], np.minimum(powers(before), power / M)[~weak], rtol=16 * EPS32)
+    np.testing.assert_allclose(
+        powers(W)[~weak], np.minimum(powers(before), power / M)[~weak], rtol=16 * EPS32
+    )
     assert_near(clip_rows(jnp.asarray(W), jnp.float32(power)), W, 8 * EPS32)
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reference import beampattern as reference
 from reference.tools import EPS32, assert_near, complex_normal, double, single
 
 from thzjax import beamforming
@@ -50,10 +51,13 @@ def covariance(seed):
 
 @functools.cache
 def pattern_parts(wide):
-    grid = beampattern.pattern_grid()
     dtype = jnp.float64 if wide else jnp.float32
-    desired = beampattern.desired_pattern(grid, jnp.asarray(np.radians([-40.0, 0.0, 40.0]), dtype), np.radians(10.0))
-    return grid, desired, beampattern.pattern_gram(5, desired, grid)
+    with jax.ensure_compile_time_eval():  # constants, also where a trace asks for them first
+        grid = jnp.asarray(reference.pattern_grid(), dtype)
+        desired = jnp.asarray(
+            reference.desired_pattern(np.radians([-40.0, 0.0, 40.0]), np.radians(10.0)), dtype
+        )
+        return grid, desired, beampattern.pattern_gram(5, desired, grid)
 
 
 def pattern_of(R):
@@ -82,9 +86,7 @@ CASES = {
         lambda s: (complex_normal(s), complex_normal(s + 1, 4), complex_normal(s + 2, 3)),
         "complex",
     ),
-    "constant_absorption": Case(
-        lambda f: absorption.constant_absorption(0.01)(f), lambda s: (uniform(s, 1e11, 1e12),), "real"
-    ),
+    "constant_absorption": Case(absorption.constant_absorption, lambda s: (uniform(s, 1e-4, 1),), "real"),
     # Compiled and eager phases may differ by what each may be off: 1e-4 rad.
     "path_amplitude": Case(propagation.path_amplitude, path, "complex", rtol=2e-4),
     "reflected_path_amplitude": Case(
@@ -129,13 +131,22 @@ CASES = {
     "beam_pattern_error": Case(error_of, covariance, "real"),
     "beam_pattern_error_gram": Case(gram_error_of, covariance, "real"),
     "mrt": Case(beamforming.mrt, lambda s: (complex_normal(s, 3, 4),), "complex"),
-    "zf": Case(beamforming.zf, lambda s: (complex_normal(s, 3, 6),), "complex", rtol=400 * EPS32),
-    "rzf": Case(lambda H: beamforming.rzf(H, 0.5, 2.0), lambda s: (complex_normal(s, 3, 6),), "complex", rtol=400 * EPS32),
-    "scale_total": Case(lambda W: beamforming.scale_total(W, 2.0), lambda s: (complex_normal(s, 4, 3),), "complex"),
+    "zf": Case(beamforming.zf, lambda s: (complex_normal(s, 2, 5),), "complex", rtol=400 * EPS32),
+    "rzf": Case(
+        lambda H: beamforming.rzf(H, 0.5, 2.0),
+        lambda s: (complex_normal(s, 2, 5),),
+        "complex",
+        rtol=400 * EPS32,
+    ),
+    "scale_total": Case(
+        lambda W: beamforming.scale_total(W, 2.0), lambda s: (complex_normal(s, 4, 3),), "complex"
+    ),
     "scale_per_antenna": Case(
         lambda W: beamforming.scale_per_antenna(W, 2.0), lambda s: (complex_normal(s, 4, 3),), "complex"
     ),
-    "clip_rows": Case(lambda W: beamforming.clip_rows(W, 8.0), lambda s: (complex_normal(s, 4, 3),), "complex"),
+    "clip_rows": Case(
+        lambda W: beamforming.clip_rows(W, 8.0), lambda s: (complex_normal(s, 4, 3),), "complex"
+    ),
 }
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
@@ -157,7 +168,7 @@ def test_batch_vmap_jit_and_eager_agree_in_one_trace(case):
     compiled = jax.jit(chex.assert_max_traces(case.function, n=1))
     draws = [case.draw(seed) for seed in range(4)]
     singles = np.stack([as_number(compiled(*to_jax(d)), case.kind, wide=False) for d in draws])
-    assert len({tuple(np.ravel(s)) for s in singles}) == 4 or case is CASES["constant_absorption"]
+    assert len({tuple(np.ravel(s)) for s in singles}) == 4
     assert_near(as_number(case.function(*to_jax(draws[0])), case.kind, wide=False), singles[0], case.rtol)
     stacked = to_jax(np.stack(column) for column in zip(*draws, strict=True))
     vmapped = jax.jit(jax.vmap(case.function))(*stacked)

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from reference import link as ref
 from reference.tools import EPS32, assert_close, assert_near, complex_normal, single
 
-from thzjax.physics.link import cascaded_channel, per_antenna_power, rates, sinr, sum_rate
+from thzjax.physics import link
+
+# Compiled once per shape here; test_habits.py holds them against their eager selves.
+cascaded_channel = jax.jit(link.cascaded_channel)
+per_antenna_power = jax.jit(link.per_antenna_power)
+rates = jax.jit(link.rates)
+sinr = jax.jit(link.sinr)
+sum_rate = jax.jit(link.sum_rate)
 
 K, M, N = 3, 4, 5
 seeds = st.integers(0, 10_000)
@@ -25,7 +32,9 @@ def channel_parts(seed):
 
 
 def draw(seed, streams=K):
-    return jnp.asarray(single(complex_normal(seed, K, M))), jnp.asarray(single(complex_normal(seed + 1, M, streams)))
+    return jnp.asarray(single(complex_normal(seed, K, M))), jnp.asarray(
+        single(complex_normal(seed + 1, M, streams))
+    )
 
 
 def test_cascaded_channel_matches_reference(x64):
@@ -39,8 +48,7 @@ def test_cascaded_channel_float32():
     parts = [single(p) for p in channel_parts(4)]
     actual = cascaded_channel(*(jnp.asarray(p) for p in parts))
     assert actual.dtype == jnp.complex64
-    # Sums of N + 1 complex products: at most 2 (N + 1) roundings of terms whose sum of moduli is about N times
-    # the largest entry's size.
+    # Sums of N + 1 complex products: at most 2 (N + 1) roundings of terms near the largest entry's size.
     assert_near(actual, ref.cascaded_channel(*parts), 2 * (N + 1) * EPS32)
 
 
@@ -55,7 +63,10 @@ def test_one_reflection_serves_a_batch_of_channels():
 
 def test_cascade_has_no_hidden_conjugate(x64):
     # One element, one antenna, one user: the product itself.
-    one = [jnp.asarray(x) for x in (np.zeros((1, 1), complex), np.array([[1j]]), np.array([1j]), np.array([[1j]]))]
+    one = [
+        jnp.asarray(x)
+        for x in (np.zeros((1, 1), complex), np.array([[1j]]), np.array([1j]), np.array([[1j]]))
+    ]
     assert complex(cascaded_channel(*one)[0, 0]) == -1j
 
 
@@ -87,18 +98,22 @@ def test_sinr_and_rates_float32():
         actual = sinr(jnp.asarray(H), jnp.asarray(W), jnp.float32(0.5))
         assert actual.dtype == jnp.float32
         powers = ref.received_powers(H.astype(complex), W.astype(complex))
-        # |sum of M products| can cancel: its error is 2 M eps of the sum of moduli, relative error twice that.
+        # A sum of M products can cancel: its error is 2 M eps of the sum of moduli, its power's twice that.
         moduli = np.abs(H).astype(float) @ np.abs(W).astype(float)
         amplification = np.diag(moduli) / np.sqrt(np.diag(powers))
         expected = ref.sinr(H.astype(complex), W.astype(complex), 0.5)
         disturbance = np.diag(powers) / expected
-        spread = np.array([sum(2 * moduli[k, s] * powers[k, s] ** 0.5 for s in range(K) if s != k) for k in range(K)])
+        spread = np.array(
+            [sum(2 * moduli[k, s] * powers[k, s] ** 0.5 for s in range(K) if s != k) for k in range(K)]
+        )
         bound = 2 * M * EPS32 * (2 * amplification + spread / disturbance + 2)
         assert np.all(np.abs(np.asarray(actual, float) / expected - 1) < bound)
         per_user = rates(jnp.asarray(H), jnp.asarray(W), jnp.float32(0.5))
         assert per_user.dtype == jnp.float32
         wanted = np.log2(1 + expected)
-        assert np.all(np.abs(np.asarray(per_user, float) - wanted) < bound / np.log(2) + 4 * EPS32 * (1 + wanted))
+        assert np.all(
+            np.abs(np.asarray(per_user, float) - wanted) < bound / np.log(2) + 4 * EPS32 * (1 + wanted)
+        )
 
 
 def test_rates_of_weak_links_keep_their_digits():
@@ -113,7 +128,7 @@ def test_sinr_ignores_the_phase_of_each_beam(seed, phases):
     H, W = draw(seed)
     turned = W * jnp.asarray(np.exp(1j * np.array(phases)), jnp.complex64)
     before, after = (np.asarray(sinr(H, w, jnp.float32(0.5))) for w in (W, turned))
-    # Fields of size up to about 4 carry errors of some 10 eps; the SINR below is compared on its own power scale.
+    # Fields of size up to about 4 carry errors of some 10 eps; the greatest SINR sets the scale here.
     assert_near(after, before, 200 * EPS32)
 
 

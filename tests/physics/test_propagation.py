@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from reference import propagation as ref
 from reference.tools import EPS32, EPS64, assert_close, assert_near, complex_normal, single
 
-from thzjax.physics.propagation import (
-    fresnel_reflection,
-    path_amplitude,
-    rayleigh_roughness,
-    reflected_path_amplitude,
-    reflection_coefficient,
-    rician,
-)
+from thzjax.physics import propagation
+from thzjax.physics.propagation import path_amplitude
+
+# Compiled once per shape here; test_habits.py holds them against their eager selves.
+compiled_path = jax.jit(path_amplitude)
+fresnel_reflection = jax.jit(propagation.fresnel_reflection)
+rayleigh_roughness = jax.jit(propagation.rayleigh_roughness)
+reflected_path_amplitude = jax.jit(propagation.reflected_path_amplitude)
+reflection_coefficient = jax.jit(propagation.reflection_coefficient)
+rician = jax.jit(propagation.rician)
 
 PHASE_TOLERANCE = 1e-4  # rad, the promise up to 100 m and 1 THz
 
@@ -37,14 +39,14 @@ def test_path_amplitude_matches_reference(x64):
     freq_hz = np.array([1e11, 0.55e12, 0.3e12, 1e12])
     dist_m = np.array([0.1, 0.37, 1.2, 3.0])
     k_abs = np.array([0.0, 6.7141e-4, 0.01, 0.741])
-    actual = path_amplitude(jnp.asarray(freq_hz), jnp.asarray(dist_m), jnp.asarray(k_abs))
+    actual = compiled_path(jnp.asarray(freq_hz), jnp.asarray(dist_m), jnp.asarray(k_abs))
     assert actual.dtype == jnp.complex128
     assert_close(actual, [ref.path_amplitude(*a) for a in zip(freq_hz, dist_m, k_abs, strict=True)], 1e-10)
 
 
 def test_path_amplitude_far_away_in_float64(x64):
     freq_hz, dist_m, k_abs = (x.astype(np.float64) for x in random_paths(0, 64))
-    actual = np.asarray(path_amplitude(jnp.asarray(freq_hz), jnp.asarray(dist_m), jnp.asarray(k_abs)))
+    actual = np.asarray(compiled_path(jnp.asarray(freq_hz), jnp.asarray(dist_m), jnp.asarray(k_abs)))
     expected = np.array([ref.path_amplitude(*a) for a in zip(freq_hz, dist_m, k_abs, strict=True)])
     # The phase reaches 2.1e6 rad: in float64 without any care it loses a few ulp of that, no more.
     assert np.max(np.abs(actual / expected - 1.0)) < 4 * 2.1e6 * EPS64
@@ -53,7 +55,7 @@ def test_path_amplitude_far_away_in_float64(x64):
 @pytest.mark.parametrize("compiled", [False, True])
 def test_path_amplitude_phase_survives_float32(compiled):
     freq_hz, dist_m, k_abs = random_paths(1, 4096)
-    function = jax.jit(path_amplitude) if compiled else path_amplitude
+    function = compiled_path if compiled else path_amplitude
     actual = function(jnp.asarray(freq_hz), jnp.asarray(dist_m), jnp.asarray(k_abs))
     assert actual.dtype == jnp.complex64
     expected = np.array([ref.path_amplitude(*a) for a in zip(freq_hz, dist_m, k_abs, strict=True)])
@@ -66,7 +68,7 @@ def test_path_amplitude_phase_survives_float32(compiled):
 @given(st.floats(1e11, 1e12), st.floats(0.01, 100.0))
 def test_path_amplitude_phase_survives_float32_anywhere(freq_hz, dist_m):
     freq_hz, dist_m = np.float32(freq_hz), np.float32(dist_m)
-    actual = complex(path_amplitude(jnp.float32(freq_hz), jnp.float32(dist_m), jnp.float32(0.0)))
+    actual = complex(compiled_path(jnp.float32(freq_hz), jnp.float32(dist_m), jnp.float32(0.0)))
     assert abs(cmath.phase(actual / ref.path_amplitude(freq_hz, dist_m, 0.0))) <= PHASE_TOLERANCE
 
 
@@ -75,7 +77,7 @@ def real_and_imaginary_slopes(freq_hz, dist_m, k_abs):
     real = jax.grad(lambda *a: jnp.sum(jnp.real(path_amplitude(*a))), argnums=(0, 1, 2))
     imaginary = jax.grad(lambda *a: jnp.sum(jnp.imag(path_amplitude(*a))), argnums=(0, 1, 2))
     arguments = (jnp.asarray(freq_hz), jnp.asarray(dist_m), jnp.asarray(k_abs))
-    re, im = real(*arguments), imaginary(*arguments)
+    re, im = jax.jit(real)(*arguments), jax.jit(imaginary)(*arguments)
     return [np.asarray(r, np.float64) + 1j * np.asarray(i, np.float64) for r, i in zip(re, im, strict=True)]
 
 
@@ -97,11 +99,11 @@ def test_path_amplitude_slopes_in_float64(x64):
 
 
 def test_path_amplitude_curvature_by_distance(x64):
-    # The second derivative along the path is close to -(2 pi f / c)^2 a: a first derivative must not be opaque.
+    # The second derivative is close to -(2 pi f / c)^2 a: a first derivative must not be opaque.
     def real_part(dist):
         return jnp.real(path_amplitude(jnp.asarray(0.3e12), dist, jnp.asarray(0.01)))
 
-    curvature = float(jax.grad(jax.grad(real_part))(jnp.asarray(2.0)))
+    curvature = float(jax.jit(jax.grad(jax.grad(real_part)))(jnp.asarray(2.0)))
     a, turn = ref.path_amplitude(0.3e12, 2.0, 0.01), 2 * np.pi * 0.3e12 / ref.C
     rate = -1 / 2.0 - 0.005 - 1j * turn
     assert abs(curvature - (a * (rate**2 + 1 / 4.0)).real) < 1e-9 * abs(a) * turn**2
@@ -109,14 +111,14 @@ def test_path_amplitude_curvature_by_distance(x64):
 
 def test_path_amplitude_is_the_root_of_the_power_loss(x64):
     # Ten metres at 0.55 THz lose 107 dB, not 215: the losses are the square of the amplitude.
-    amplitude = complex(path_amplitude(jnp.asarray(0.55e12), jnp.asarray(10.0), jnp.asarray(6.7141e-4)))
+    amplitude = complex(compiled_path(jnp.asarray(0.55e12), jnp.asarray(10.0), jnp.asarray(6.7141e-4)))
     assert 20 * np.log10(abs(amplitude)) == pytest.approx(-107.3, abs=0.1)
 
 
 def test_path_amplitude_broadcasts():
     freq_hz = jnp.asarray([[1e11], [3e11]], jnp.float32)
     dist_m = jnp.asarray([1.0, 2.0, 5.0], jnp.float32)
-    actual = path_amplitude(freq_hz, dist_m, jnp.float32(0.01))
+    actual = compiled_path(freq_hz, dist_m, jnp.float32(0.01))
     assert actual.shape == (2, 3)
     for i in range(2):
         for j in range(3):
@@ -127,8 +129,8 @@ def test_path_amplitude_broadcasts():
 @given(st.floats(1e11, 1e12), st.floats(0.5, 20.0), st.floats(0.0, 0.5))
 def test_two_halves_of_a_path_lose_more_than_the_whole(freq_hz, dist_m, k_abs):
     arguments = jnp.float32(freq_hz), jnp.float32(k_abs)
-    whole = complex(path_amplitude(arguments[0], jnp.float32(2 * dist_m), arguments[1]))
-    half = complex(path_amplitude(arguments[0], jnp.float32(dist_m), arguments[1]))
+    whole = complex(compiled_path(arguments[0], jnp.float32(2 * dist_m), arguments[1]))
+    half = complex(compiled_path(arguments[0], jnp.float32(dist_m), arguments[1]))
     # Absorption and phase multiply, spreading does not: a(2l) = a(l)^2 (4 pi f l / c) / 2.
     joined = half**2 * (4 * np.pi * np.float32(freq_hz) * float(np.float32(dist_m)) / ref.C) / 2
     gap = float(np.float32(2 * dist_m)) - 2 * float(np.float32(dist_m))
@@ -200,7 +202,9 @@ def test_roughness_float32():
 @given(st.floats(1e11, 1e12), st.floats(1e-6, 1e-4), st.floats(0.0, 1.4))
 def test_roughness_lies_in_the_unit_interval_and_falls(freq_hz, sigma_m, incidence):
     f, i = jnp.float32(freq_hz), jnp.float32(incidence)
-    smooth, rough, rougher = (float(rayleigh_roughness(f, jnp.float32(s * sigma_m), i)) for s in (0.0, 1.0, 1.5))
+    smooth, rough, rougher = (
+        float(rayleigh_roughness(f, jnp.float32(s * sigma_m), i)) for s in (0.0, 1.0, 1.5)
+    )
     assert smooth == 1.0
     assert 0.0 < rougher <= rough <= 1.0
     # The exponent goes with sigma^2: log ratio 2.25.
@@ -232,15 +236,19 @@ def test_reflection_coefficient_float32():
 def test_reflected_path_carries_gamma_once(x64):
     gamma = complex_normal(0, 3)
     freq_hz, dist_m = np.array([1e11, 3e11, 0.55e12]), np.array([1.0, 2.0, 0.7])
-    actual = reflected_path_amplitude(jnp.asarray(freq_hz), jnp.asarray(dist_m), jnp.asarray(0.01), jnp.asarray(gamma))
+    actual = reflected_path_amplitude(
+        jnp.asarray(freq_hz), jnp.asarray(dist_m), jnp.asarray(0.01), jnp.asarray(gamma)
+    )
     assert actual.dtype == jnp.complex128
-    expected = [ref.reflected_path_amplitude(f, d, 0.01, g) for f, d, g in zip(freq_hz, dist_m, gamma, strict=True)]
+    expected = [
+        ref.reflected_path_amplitude(f, d, 0.01, g) for f, d, g in zip(freq_hz, dist_m, gamma, strict=True)
+    ]
     assert_close(actual, expected, 1e-10)
 
 
 def test_reflected_path_float32_takes_complex_and_real_gamma():
     arguments = jnp.float32(3e11), jnp.float32(20.0), jnp.float32(0.01)
-    direct = path_amplitude(*arguments)
+    direct = compiled_path(*arguments)
     gamma = jnp.asarray(0.3 - 0.4j, jnp.complex64)
     bounced = reflected_path_amplitude(*arguments, gamma)
     assert bounced.dtype == jnp.complex64
@@ -264,7 +272,9 @@ def test_rician_float32():
     for factor in (7.5, jnp.float32(7.5)):
         actual = rician(jnp.asarray(los), jnp.asarray(nlos), factor)
         assert actual.dtype == jnp.complex64
-        assert_near(actual, ref.rician(los, nlos, 7.5), 6 * EPS32)  # two rounded weights, two products, one sum
+        assert_near(
+            actual, ref.rician(los, nlos, 7.5), 6 * EPS32
+        )  # two rounded weights, two products, one sum
 
 
 @given(st.floats(1e-6, 1e6))

@@ -27,15 +27,17 @@ def test_practical_amplitude_float32():
     phases = single(PHASES)
     actual = practical_amplitude(jnp.asarray(phases))
     assert actual.dtype == jnp.float32
-    # Subtracting the offset rounds phases up to 9 rad by 9 eps / 2 and the slope is below 0.64; the power adds
-    # a few ulp.
+    # Subtracting the offset rounds phases up to 9 rad by 9 eps / 2, the slope is below 0.64, and the power
+    # adds a few ulp.
     expected = np.array([ref.practical_amplitude(float(p)) for p in phases])
     assert np.max(np.abs(np.asarray(actual, np.float64) - expected)) < 8 * EPS32
 
 
 @given(st.floats(-10.0, 10.0), st.floats(0.0, 1.0), st.floats(0.5, 4.0))
 def test_practical_amplitude_stays_between_its_least_and_one(phase, least, steepness):
-    a = float(practical_amplitude(jnp.float32(phase), jnp.float32(least), jnp.float32(1.3), jnp.float32(steepness)))
+    a = float(
+        practical_amplitude(jnp.float32(phase), jnp.float32(least), jnp.float32(1.3), jnp.float32(steepness))
+    )
     assert least - 2 * EPS32 <= a <= 1.0 + 2 * EPS32
 
 

@@ -53,7 +53,7 @@ def test_float32_from_decibels(name):
 
 @pytest.mark.parametrize(("name", "offset"), [("linear_to_db", 0.0), ("watt_to_dbm", 30.0)])
 def test_float32_to_decibels(name, offset):
-    # A logarithm turns relative into absolute error: 10/ln(10) eps from the argument, eps |value| from the result.
+    # A logarithm turns relative into absolute error: 10/ln(10) eps by its argument, eps |value| by rounding.
     values = single(POWER)
     actual = getattr(units, name)(jnp.asarray(values))
     assert actual.dtype == jnp.float32

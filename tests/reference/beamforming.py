@@ -3,9 +3,8 @@
 import math
 
 import numpy as np
-from scipy.optimize import brentq
-
 from reference.link import received_powers
+from scipy.optimize import brentq
 
 
 def unit_columns(W):

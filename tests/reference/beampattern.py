@@ -3,9 +3,8 @@
 import math
 
 import numpy as np
-from scipy.optimize import minimize
-
 from reference.arrays import ula_steering
+from scipy.optimize import minimize
 
 
 def pattern_grid():
@@ -14,7 +13,7 @@ def pattern_grid():
 
 
 def desired_pattern(targets_rad, width_rad):
-    """1 where a grid angle is within half the width of a target, edges included, in whole tenths of a degree."""
+    """1 within half the width of a target, edges included, in whole tenths of a degree; else 0."""
     width = round(10 * math.degrees(width_rad))
     centres = [round(10 * math.degrees(t)) for t in targets_rad]
     return np.array([float(any(2 * abs(i - t) <= width for t in centres)) for i in range(-900, 901)])
@@ -39,7 +38,7 @@ def beam_pattern_error(R, desired, grid_rad, p_ref_w=1.0):
 def least_pattern_covariance(num, desired, grid_rad, power_w, p_ref_w=1.0, equality=False):
     """Covariance of least error with diagonal at most (or exactly) power_w/num; and that error.
 
-    Writes R = W W^H with a full square W, whose stationary points are as good as the convex problem's optimum.
+    Writes R = W W^H with a full square W, whose local minima are those of the convex problem in R.
     Each row of W is a cut of a unit vector with one slack entry, so the limit holds by itself.
     """
     steering = np.array([ula_steering(angle, num) for angle in grid_rad])
@@ -68,7 +67,9 @@ def least_pattern_covariance(num, desired, grid_rad, power_w, p_ref_w=1.0, equal
     best = None
     for seed in range(3):
         start = np.random.default_rng(seed).standard_normal(num * (2 * num + slack))
-        found = minimize(error, start, jac=gradient, method="L-BFGS-B", options={"maxiter": 3000, "ftol": 1e-15})
+        found = minimize(
+            error, start, jac=gradient, method="L-BFGS-B", options={"maxiter": 3000, "ftol": 1e-15}
+        )
         if best is None or found.fun < best.fun:
             best = found
     w = factor(best.x)

@@ -26,7 +26,7 @@ class PrimalDualConfig:
     step_lambda: float = 0.1
     step_mu: float = 0.05
     damping: float = 1.0
-    margin: float = 0.02
+    margin: float = 0.04
 
 
 @struct.dataclass

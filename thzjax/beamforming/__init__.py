@@ -2,13 +2,13 @@
 
 from thzjax.beamforming.designs import DESIGNS, get_design
 from thzjax.beamforming.linear import mrt, rzf, zf
-from thzjax.beamforming.phases import aligned_phases, focused
+from thzjax.beamforming.phases import aligned_reflections, focused
 from thzjax.beamforming.wmmse import wmmse
 from thzjax.physics.power import clip_rows, scale_per_antenna, scale_total
 
 __all__ = [
     "DESIGNS",
-    "aligned_phases",
+    "aligned_reflections",
     "clip_rows",
     "focused",
     "get_design",

@@ -16,7 +16,8 @@ from thzjax.physics.power import scale_per_antenna
 from thzjax.systems.base import Design, System
 
 Solve = Callable[[System, Any, Any, Array], Design]
-WMMSE_ITERATIONS = 20
+# On 1024 drops of `paper-a` with focused phases 20 iterations give 3.88 bit/s/Hz, 50 give 3.99 and 150 give 4.00.
+WMMSE_ITERATIONS = 50
 
 
 def _mrt(params: Any, H: Array) -> Array:

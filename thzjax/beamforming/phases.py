@@ -5,11 +5,11 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
-from thzjax.numeric import abs2, angle_or_zero, as_complex, matmul
+from thzjax.numeric import abs2, as_complex, matmul, unit_phasor
 
 
-def aligned_phases(channels: Any, sweeps: int = 2) -> tuple[Array, Array]:
-    """Phases that add every path of one user in phase, for each user in turn, without quantisation.
+def aligned_reflections(channels: Any, sweeps: int = 2) -> tuple[Array, Array]:
+    """Reflections that add every path of one user in phase, for each user in turn, without quantisation.
 
     A sweep points a beam w along the user's present row (MRT) and then turns each element so that its
     contribution h_kn (G w)_n meets the direct term d_k w in phase. The first sweep starts from the BS antenna
@@ -20,21 +20,30 @@ def aligned_phases(channels: Any, sweeps: int = 2) -> tuple[Array, Array]:
       sweeps: beam and phase alternations; 2 is within 1 % of 20 on the presets.
 
     Returns:
-      (phases `[..., K, N]` [rad], |row|^2 each user then has `[..., K]`).
+      (unit-modulus reflections `[..., K, N]`, |row|^2 each user then has `[..., K]`).
     """
-    G, h, d = channels.bs_to_surface, channels.surface_to_user, channels.direct
-    power = jnp.sum(abs2(G / as_complex(jnp.max(jnp.abs(G), axis=(-2, -1), initial=1e-30))[..., None, None]), axis=-2)
-    first = (jnp.arange(G.shape[-1]) == jnp.argmax(power, axis=-1)[..., None]).astype(G.real.dtype)
+    # Each factor near 1: the squares of channel-sized numbers underflow float32.
+    G, G_scale = _scaled(channels.bs_to_surface)
+    h, h_scale = _scaled(channels.surface_to_user)
+    d = channels.direct / as_complex(G_scale * h_scale)
+    hears = jnp.sum(abs2(G), axis=-2)
+    first = (jnp.arange(G.shape[-1]) == jnp.argmax(hears, axis=-1)[..., None]).astype(G.real.dtype)
     w = jnp.broadcast_to(as_complex(first)[..., None, :], d.shape)
     for _ in range(sweeps):
         through = h * matmul(w, jnp.swapaxes(G, -1, -2))  # h_kn (G w_k)_n, `[..., K, N]`
         straight = jnp.sum(d * w, axis=-1)
-        phase = angle_or_zero(straight)[..., None] - angle_or_zero(through)
-        turned = h * jnp.exp(1j * phase.astype(h.dtype))
-        row = d + matmul(turned, G)
-        norm = jnp.linalg.norm(row, axis=-1, keepdims=True)
-        w = jnp.conj(row) / as_complex(jnp.where(norm > 0, norm, 1))
-    return phase, norm[..., 0] ** 2
+        psi = unit_phasor(straight)[..., None] * jnp.conj(unit_phasor(through))
+        row = d + matmul(h * psi, G)
+        norm2 = jnp.sum(abs2(row), axis=-1)
+        w = jnp.conj(row) / as_complex(jnp.sqrt(jnp.where(norm2 > 0, norm2, 1)))[..., None]
+    return psi, norm2 * ((G_scale * h_scale) ** 2)[..., 0]
+
+
+def _scaled(x: Array) -> tuple[Array, Array]:
+    """x over its largest modulus, and that modulus `[..., 1, 1]` (1 for an empty or zero x)."""
+    largest = jnp.sqrt(jnp.max(abs2(x), axis=(-2, -1), keepdims=True, initial=0))
+    largest = jnp.where(largest > 0, largest, 1)
+    return x / as_complex(largest), largest
 
 
 def focused(channels: Any) -> Array:
@@ -42,6 +51,6 @@ def focused(channels: Any) -> Array:
 
     Returns phases `[..., N]` [rad].
     """
-    phase, strength = aligned_phases(channels)
+    psi, strength = aligned_reflections(channels)
     strongest = jnp.argmax(strength, axis=-1)[..., None, None]
-    return jnp.take_along_axis(phase, strongest, axis=-2)[..., 0, :]
+    return jnp.angle(jnp.take_along_axis(psi, strongest, axis=-2)[..., 0, :])

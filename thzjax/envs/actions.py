@@ -1,7 +1,8 @@
 """Action maps: what an agent's numbers mean. Each is a pure function of one channel; callers `vmap`.
 
-An action map is a frozen dataclass with `zeros(spec)`, the action an untrained policy hovers about, and
-`__call__(system, params, channels, action)`.
+An action map is a frozen dataclass with `zeros(spec)`, the action an untrained policy hovers about;
+`context(channels)`, whatever the maps derive once from a drop; and `__call__(system, params, channels, context,
+action) -> Design`.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ from flax import struct
 from jax import Array, lax
 
 from thzjax.beamforming.linear import regularised
-from thzjax.envs.frame import channel_frame, surface_phases
+from thzjax.envs.frame import Frame, channel_frame, surface_phases
 from thzjax.numeric import as_complex
 from thzjax.physics.beampattern import largest_power_scale, transmit_covariance
 from thzjax.physics.surface import quantised_phase
@@ -50,13 +51,14 @@ class Structured:
         """The action that focuses the surface on the strongest user and shares power equally."""
         return jnp.zeros((4 * spec.users - 1,))
 
-    def __call__(self, system: System, params: Any, channels: Any, action: Array) -> Design:
+    def context(self, channels: Any) -> Frame:
+        """The channel's frame."""
+        return channel_frame(channels)
+
+    def __call__(self, system: System, params: Any, channels: Any, frame: Frame, action: Array) -> Design:
         """The design of one action `[4K - 1]` on one channel."""
         users = system.spec.users
-        log_power, log_weight, real, imag, level = jnp.split(
-            action, [users, 2 * users, 3 * users - 1, 4 * users - 2]
-        )
-        frame = channel_frame(channels)
+        log_power, log_weight, real, imag, level = jnp.split(action, [users, 2 * users, 3 * users - 1, 4 * users - 2])
         one = jnp.ones((1,), action.dtype)
         weights = lax.complex(jnp.concatenate([one, real]), jnp.concatenate([0 * one, imag]))
         reflection = system.snap(params, surface_phases(frame, weights))
@@ -97,9 +99,14 @@ class Paper:
             beam=jnp.zeros((spec.users, 2 * spec.antennas)), level=jnp.zeros((spec.elements,), jnp.int32)
         )
 
-    def __call__(self, system: System, params: Any, channels: Any, action: PaperAction) -> Design:
-        """The design of one action on one channel."""
+    def context(self, channels: Any) -> tuple[()]:
+        """Nothing."""
         del channels
+        return ()
+
+    def __call__(self, system: System, params: Any, channels: Any, context: tuple[()], action: PaperAction) -> Design:
+        """The design of one action on one channel."""
+        del channels, context
         real, imag = jnp.split(action.beam, 2, axis=-1)
         W = lax.complex(real, imag).T * as_complex(jnp.sqrt(params.power_w / system.spec.antennas))
         phase = quantised_phase(action.level, system.spec.phase_bits, system.phase_levels)

@@ -23,12 +23,16 @@ class State:
 
     Attributes:
       channels: this episode's drop.
+      context: what the action and observation maps derive once from it.
+      obs: the present observation.
       reflection: the surface's present phases, `[N]`.
       step: steps taken, int32.
       episode_return: sum of rewards so far.
     """
 
     channels: Any
+    context: Any
+    obs: Any
     reflection: Array
     step: Array
     episode_return: Array
@@ -74,13 +78,20 @@ class Environment:
         key_channel, key_phase = jax.random.split(key)
         channels = self.system.sample(key_channel, params)
         reflection = self.system.snap(params, self.system.random_phases(key_phase, channels))
-        zero = jnp.zeros((), channels.direct.real.dtype)
-        state = State(channels, reflection, jnp.zeros((), jnp.int32), zero)
-        return self.observations(self.system, params, channels, reflection), state
+        state = self.begin(params, channels, reflection)
+        return state.obs, state
 
-    def design(self, params: Any, channels: Any, reflection: Array, action: Any) -> tuple[Design, Array]:
+    def begin(self, params: Any, channels: Any, reflection: Array) -> State:
+        """An episode on a given channel, from given phases."""
+        context = self.actions.context(channels)
+        obs = self.observations(self.system, params, channels, context, reflection)
+        zero = jnp.zeros((), channels.direct.real.dtype)
+        return State(channels, context, obs, reflection, jnp.zeros((), jnp.int32), zero)
+
+    def design(self, params: Any, state: State, action: Any) -> tuple[Design, Array]:
         """The design that acts now, and the phases that stand afterwards."""
-        chosen = self.actions(self.system, params, channels, action)
+        channels, reflection = state.channels, state.reflection
+        chosen = self.actions(self.system, params, channels, state.context, action)
         acting = chosen.replace(reflection=reflection) if self.delayed_phases else chosen
         acting = self.system.project(params, channels, acting)
         if self.meet_constraints:
@@ -93,14 +104,17 @@ class Environment:
         Returns `Step`; `info` holds `rates [K]`, `slack` by constraint, `final_observation` (the observation
         that follows, before any reset) and `episode_return` (up to and with this step).
         """
-        design, reflection = self.design(params, state.channels, state.reflection, action)
+        design, reflection = self.design(params, state, action)
         outcome = self.system.outcome(params, state.channels, design)
         reward = jnp.sum(outcome.rates)
         step = state.step + 1
         truncated = step >= self.horizon
         terminated = jnp.zeros_like(truncated)
-        obs = self.observations(self.system, params, state.channels, reflection)
-        following = State(state.channels, reflection, step, state.episode_return + reward)
+        obs = state.obs
+        if self.observations.sees_phases:
+            obs = self.observations(self.system, params, state.channels, state.context, reflection)
+        episode_return = state.episode_return + reward
+        following = state.replace(obs=obs, reflection=reflection, step=step, episode_return=episode_return)
         info = {
             "rates": outcome.rates,
             "slack": outcome.slack,
@@ -108,7 +122,5 @@ class Environment:
             "episode_return": following.episode_return,
         }
         fresh = self.reset(key, params)
-        obs, following = jax.tree.map(
-            lambda new, old: jnp.where(truncated, new, old), fresh, (obs, following)
-        )
+        obs, following = jax.tree.map(lambda new, old: jnp.where(truncated, new, old), fresh, (obs, following))
         return Step(obs, following, reward, terminated, truncated, info)

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
-from thzjax.beamforming.phases import aligned_phases
-from thzjax.numeric import abs2, angle_or_zero, as_complex, cis, hermitian, matmul
+from thzjax.beamforming.phases import aligned_reflections
+from thzjax.numeric import abs2, angle_or_zero, as_complex, hermitian, matmul, unit_phasor
 
 
 @struct.dataclass
@@ -28,17 +28,16 @@ class Frame:
 
 def channel_frame(channels: Any) -> Frame:
     """The frame of a channel; closed form, no search."""
-    phase, gain = aligned_phases(channels)
+    psi, gain = aligned_reflections(channels)
     order = jnp.argsort(-gain, axis=-1)
-    magnitude = jnp.abs(channels.surface_to_user)
-    total = jnp.sqrt(jnp.sum(magnitude**2, axis=-1, keepdims=True))
-    magnitude = magnitude / jnp.where(total > 0, total, 1)
-    paths = as_complex(magnitude) * cis(-phase)
+    magnitude2 = abs2(channels.surface_to_user)
+    total = jnp.sum(magnitude2, axis=-1, keepdims=True)
+    paths = as_complex(jnp.sqrt(magnitude2 / jnp.where(total > 0, total, 1))) * jnp.conj(psi)
     paths = jnp.take_along_axis(paths, order[..., None], axis=-2)
     overlap = jnp.sum(jnp.conj(paths[..., :1, :]) * paths, axis=-1, keepdims=True)
     return Frame(
         order=order,
-        paths=paths * cis(-angle_or_zero(overlap)),
+        paths=paths * jnp.conj(unit_phasor(overlap)),
         gain=jnp.take_along_axis(gain, order, axis=-1),
     )
 

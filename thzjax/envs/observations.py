@@ -1,13 +1,17 @@
-"""Observation maps: what an agent sees of one channel. Pure functions `(system, params, channels, reflection) -> obs`."""
+"""Observation maps: what an agent sees of one channel.
+
+An observation map is a frozen dataclass with `sees_phases`, whether the surface's present phases enter, and
+`__call__(system, params, channels, context, reflection) -> obs`; `context` is the action map's.
+"""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jax import Array
 
-from thzjax.envs.frame import channel_frame, overlaps, surface_phases
-from thzjax.numeric import abs2, angle_or_zero, as_complex, cis
+from thzjax.envs.frame import Frame, overlaps, surface_phases
+from thzjax.numeric import abs2, as_complex, unit_phasor
 from thzjax.systems.base import System
 
 
@@ -19,10 +23,11 @@ class StructuredObservation:
     paths, overlaps and directions of their effective rows, and the logarithms of both kinds of gain over noise.
     """
 
-    def __call__(self, system: System, params: Any, channels: Any, reflection: Array) -> Array:
+    sees_phases: ClassVar[bool] = False
+
+    def __call__(self, system: System, params: Any, channels: Any, frame: Frame, reflection: Array) -> Array:
         """Features `[2K(K-1) + 2K + 2KM]`, real."""
-        del reflection  # the structured action does not depend on the phases before it
-        frame = channel_frame(channels)
+        del reflection
         first = jnp.eye(1, system.spec.users, dtype=frame.paths.dtype)[0]
         focused = system.snap(params, surface_phases(frame, first))
         rows = system.effective_channel(channels, focused)[frame.order]
@@ -30,7 +35,7 @@ class StructuredObservation:
         norm2 = jnp.sum(abs2(rows), axis=-1)
         tiny = jnp.finfo(norm2.dtype).tiny
         direction = rows / as_complex(jnp.sqrt(jnp.maximum(norm2, tiny)))[:, None]
-        direction = direction * cis(-angle_or_zero(direction[:, :1]))
+        direction = direction * jnp.conj(unit_phasor(direction[:, :1]))
         return jnp.concatenate(
             [
                 *overlaps(frame.paths),
@@ -47,8 +52,11 @@ class StructuredObservation:
 class PaperObservation:
     """Paper A's state: each user's effective row under the present phases, re/im, over the noise at full power."""
 
-    def __call__(self, system: System, params: Any, channels: Any, reflection: Array) -> Array:
+    sees_phases: ClassVar[bool] = True
+
+    def __call__(self, system: System, params: Any, channels: Any, context: Any, reflection: Array) -> Array:
         """`[K, 2M]`."""
+        del context
         H = system.effective_channel(channels, reflection)
         H = H * as_complex(jnp.sqrt(params.power_w / params.noise_w))
         return jnp.concatenate([jnp.real(H), jnp.imag(H)], axis=-1)

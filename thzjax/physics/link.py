@@ -7,9 +7,7 @@ from jax.typing import ArrayLike
 from thzjax.numeric import abs2, matmul
 
 
-def cascaded_channel(
-    direct: Array, surface_to_user: Array, reflection: Array, bs_to_surface: Array
-) -> Array:
+def cascaded_channel(direct: Array, surface_to_user: Array, reflection: Array, bs_to_surface: Array) -> Array:
     """Effective MISO channel: direct + (surface_to_user diag(reflection)) bs_to_surface.
 
     Args:

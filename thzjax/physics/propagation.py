@@ -111,9 +111,7 @@ def rayleigh_roughness(freq_hz: ArrayLike, sigma_m: ArrayLike, incidence_rad: Ar
     return jnp.exp(-0.5 * (wavenumber * as_real(sigma_m) * jnp.cos(as_real(incidence_rad))) ** 2)
 
 
-def reflection_coefficient(
-    z_ohm: ArrayLike, incidence_rad: ArrayLike, freq_hz: ArrayLike, sigma_m: ArrayLike
-) -> Array:
+def reflection_coefficient(z_ohm: ArrayLike, incidence_rad: ArrayLike, freq_hz: ArrayLike, sigma_m: ArrayLike) -> Array:
     """Amplitude reflection coefficient of a rough surface: Fresnel times Rayleigh, `[...]`, complex.
 
     Source: paper A, text after eq. (9).
@@ -122,9 +120,7 @@ def reflection_coefficient(
     return fresnel_reflection(z_ohm, incidence_rad) * as_complex(roughness)
 
 
-def reflected_path_amplitude(
-    freq_hz: ArrayLike, total_dist_m: ArrayLike, k_abs: ArrayLike, gamma: ArrayLike
-) -> Array:
+def reflected_path_amplitude(freq_hz: ArrayLike, total_dist_m: ArrayLike, k_abs: ArrayLike, gamma: ArrayLike) -> Array:
     """Complex amplitude of a reflected path: gamma times `path_amplitude` over the total length.
 
     Args:

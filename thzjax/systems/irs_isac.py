@@ -187,18 +187,14 @@ class IrsIsac:
         gain_direct = params.bs_gain * params.user_gain * params.blockage
         weight_direct = self._path_weights(params, offset_direct, gain_direct, phase_direct)
         weight_bs = self._path_weights(params, offset_surface, params.bs_gain * params.element_gain, phase_bs)
-        weight_user = self._path_weights(
-            params, offset_user, params.element_gain * params.user_gain, phase_user
-        )
+        weight_user = self._path_weights(params, offset_user, params.element_gain * params.user_gain, phase_user)
 
         # Base-station departures by sin(angle) = u_y; surface directions by (u_x, u_z).
         u_direct = _cosines(offset_direct)
         row_direct = self._departure(_join(u_direct[..., 1], jnp.sin(angle_direct)))
         row_bs = self._departure(_join(_cosines(offset_surface)[1], cosine_bs[0]))
         towards_bs, towards_user = _cosines(-offset_surface), _cosines(offset_user)
-        at_surface = self._surface_response(
-            _join(towards_bs[0], cosine_bs[1]), _join(towards_bs[2], cosine_bs[2])
-        )
+        at_surface = self._surface_response(_join(towards_bs[0], cosine_bs[1]), _join(towards_bs[2], cosine_bs[2]))
         from_surface = self._surface_response(
             _join(towards_user[..., 0], cosine_user[0]), _join(towards_user[..., 2], cosine_user[1])
         )
@@ -246,9 +242,7 @@ class IrsIsac:
 
     def effective_channel(self, channels: Channels, reflection: Array) -> Array:
         """H = direct + surface_to_user diag(reflection) bs_to_surface, `[..., K, M]`."""
-        return link.cascaded_channel(
-            channels.direct, channels.surface_to_user, reflection, channels.bs_to_surface
-        )
+        return link.cascaded_channel(channels.direct, channels.surface_to_user, reflection, channels.bs_to_surface)
 
     def outcome(self, params: Params, channels: Channels, design: Design) -> Outcome:
         """Rates and slack of the named constraints."""
@@ -290,9 +284,7 @@ class IrsIsac:
         if "beam_pattern" not in self.constraints:
             return design
         covariance = beampattern.transmit_covariance(design.beamformer)
-        scale = beampattern.largest_power_scale(
-            covariance, params.pattern, params.pattern_threshold, params.p_ref_w
-        )
+        scale = beampattern.largest_power_scale(covariance, params.pattern, params.pattern_threshold, params.p_ref_w)
         # An ulp under, so that rounding does not lift the error over the threshold again.
         root = jnp.sqrt(scale) * (1 - 4 * jnp.finfo(scale.dtype).eps)
         return design.replace(beamformer=design.beamformer * as_complex(root)[..., None, None])

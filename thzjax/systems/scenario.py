@@ -228,4 +228,3 @@ def desired_beams(scenario: Scenario):
     grid = beampattern.pattern_grid()
     targets = jnp.deg2rad(jnp.asarray(scenario.pattern_targets_deg, dtype=grid.dtype))
     return beampattern.desired_pattern(grid, targets, jnp.deg2rad(jnp.asarray(scenario.pattern_width_deg)))
-

@@ -1,0 +1,150 @@
+"""Judging designs, classical or learned, by the same outcome on the same held-out channels."""
+
+import statistics as pystatistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from thzjax.beamforming.designs import DESIGNS
+from thzjax.envs.environment import Environment
+from thzjax.experiment.statistics import mean_interval
+from thzjax.systems.base import Design, satisfied
+
+# Folded into every key, so that training, validation and held-out streams never share one.
+TRAIN, VALIDATION, HELD_OUT = 1, 2, 3
+TIMING_REPEATS = 5
+DesignRule = Callable[[Any, Any, Array], Design]
+"""(params, channels, key) -> Design on a batch of channels."""
+
+
+def stream_key(seed: int, stream: int) -> Array:
+    """The root key of a stream (`TRAIN`, `VALIDATION`, `HELD_OUT`) for a seed."""
+    return jax.random.fold_in(jax.random.key(seed), stream)
+
+
+def draw_channels(system: Any, params: Any, num: int, seed: int, stream: int = HELD_OUT) -> Any:
+    """`num` channels; channel i is the same whatever `num` is."""
+    root = stream_key(seed, stream)
+    keys = jax.vmap(lambda i: jax.random.fold_in(root, i))(jnp.arange(num))
+    return jax.jit(jax.vmap(system.sample, in_axes=(0, None)))(keys, params)
+
+
+class Judgement(NamedTuple):
+    """What a design does, per channel `[C]`: as designed, and scaled until every constraint holds."""
+
+    rate: Array
+    rate_feasible: Array
+    pattern_error: Array
+    pattern_error_feasible: Array
+    satisfied: Array
+    satisfied_feasible: Array
+
+
+def judge(system: Any, params: Any, channels: Any, design: Design) -> Judgement:
+    """Project a design, then judge it as it is and after the exact scaling (`System.meet`).
+
+    The *feasible rate* is the sum rate after that scaling, for every method.
+    """
+    design = system.project(params, channels, design)
+    outcome = system.outcome(params, channels, design)
+    met = system.meet(params, channels, design)
+    outcome_met = system.outcome(params, channels, met)
+    return Judgement(
+        rate=jnp.sum(outcome.rates, axis=-1),
+        rate_feasible=jnp.sum(outcome_met.rates, axis=-1),
+        pattern_error=system.pattern_error(params, design),
+        pattern_error_feasible=system.pattern_error(params, met),
+        satisfied=satisfied(outcome.slack),
+        satisfied_feasible=satisfied(outcome_met.slack),
+    )
+
+
+def policy_rule(env: Environment, policy: Any, weights: Any) -> DesignRule:
+    """A trained policy as a design rule.
+
+    Where phases act a step late, the policy is run on the still channel for one episode, as it was trained, and
+    its last design is taken.
+    """
+    steps = env.horizon if env.delayed_phases else 1
+
+    def one(params: Any, channels: Any, key: Array) -> Design:
+        reflection = env.system.snap(params, env.system.random_phases(key, channels))
+        state = env.begin(params, channels, reflection)
+
+        def step(state: Any, _: None) -> tuple[Any, Design]:
+            design, reflection = env.design(params, state, policy.mode(weights, state.obs))
+            return env.begin(params, channels, reflection), design
+
+        _, designs = jax.lax.scan(step, state, None, length=steps)
+        return jax.tree.map(lambda x: x[-1], designs)
+
+    def rule(params: Any, channels: Any, key: Array) -> Design:
+        num = channels.direct.shape[0]
+        return jax.vmap(one, in_axes=(None, 0, 0))(params, channels, jax.random.split(key, num))
+
+    return rule
+
+
+def classical_rules(system: Any) -> dict[tuple[str, str], DesignRule]:
+    """Every classical design as a rule."""
+
+    def bind(solve: Any) -> DesignRule:
+        return lambda params, channels, key: solve(system, params, channels, key)
+
+    return {name: bind(solve) for name, solve in DESIGNS.items()}
+
+
+def evaluate_rule(
+    rule: DesignRule, system: Any, params: Any, channels: Any, key: Array, timed: bool = True
+) -> tuple[Judgement, float]:
+    """(judgement per channel, microseconds per channel of the rule alone: median of 5, compiled, whole batch)."""
+    compiled = jax.jit(rule)
+    design = jax.block_until_ready(compiled(params, channels, key))
+    times = []
+    for _ in range(TIMING_REPEATS if timed else 0):
+        start = time.perf_counter()
+        jax.block_until_ready(compiled(params, channels, key))
+        times.append(time.perf_counter() - start)
+    judgement = jax.jit(judge, static_argnums=0)(system, params, channels, design)
+    num = channels.direct.shape[0]
+    return jax.tree.map(np.asarray, judgement), 1e6 * pystatistics.median(times or [float("nan")]) / num
+
+
+def make_row(method: str, surface: str, judgement: Judgement, us_per_channel: float, learned: bool) -> dict[str, Any]:
+    """One row of a comparison: the published fields, then what the report adds."""
+    low, high = mean_interval(judgement.rate_feasible)
+    return {
+        "method": method,
+        "surface": surface,
+        "rate": float(np.mean(judgement.rate)),
+        "rate_feasible": float(np.mean(judgement.rate_feasible)),
+        "ci_low": low,
+        "ci_high": high,
+        "violation_rate": float(np.mean(~judgement.satisfied)),
+        "us_per_channel": us_per_channel,
+        "num_channels": len(judgement.rate),
+        "pattern_error": float(np.mean(judgement.pattern_error)),
+        "pattern_error_feasible": float(np.mean(judgement.pattern_error_feasible)),
+        "violation_rate_feasible": float(np.mean(~judgement.satisfied_feasible)),
+        "learned": learned,
+    }
+
+
+def add_differences(rows: list[dict[str, Any]], judgements: list[Judgement]) -> None:
+    """Add each row's paired difference of feasible rate against the best classical design, with its interval."""
+    classical = [i for i, row in enumerate(rows) if not row["learned"]]
+    if not classical:
+        return
+    best = max(classical, key=lambda i: rows[i]["rate_feasible"])
+    for i, row in enumerate(rows):
+        if i == best:
+            row |= {"difference": None, "difference_low": None, "difference_high": None}
+            continue
+        paired = judgements[i].rate_feasible - judgements[best].rate_feasible
+        low, high = mean_interval(paired)
+        row |= {"difference": float(np.mean(paired)), "difference_low": low, "difference_high": high}

@@ -1,0 +1,44 @@
+"""Files that are either whole or absent, and records that survive a kill."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file through a neighbour and a rename, flushed to disk: a reader sees the old or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    neighbour = path.with_name(path.name + ".tmp")
+    with neighbour.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    neighbour.replace(path)
+
+
+def append_record(path: Path, record: dict[str, Any]) -> None:
+    """Append one JSON line, flushed to disk before returning."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The complete JSON lines of a file; a line cut short by a kill is passed over."""
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return records
+
+
+def rewrite_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
+    """Replace a record file atomically."""
+    write_atomically(path, "".join(json.dumps(record) + "\n" for record in records))

@@ -1,0 +1,64 @@
+"""Live progress on a terminal; a line now and then where there is none."""
+
+import sys
+import time
+from typing import Any
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def describe(metrics: dict[str, Any]) -> str:
+    """The numbers worth watching, on one line."""
+    parts = [f"return {metrics['episode_return']:.2f}", f"sum rate {metrics['sum_rate']:.2f}"]
+    if "pattern_error" in metrics:
+        parts.append(f"pattern error {metrics['pattern_error']:.2f}")
+    parts += [f"mu {metrics[name]:.2f}" for name in metrics if name == "mu/beam_pattern"]
+    parts += [f"lambda {metrics['lambda_mean']:.2f}", f"feasible {metrics['validation/rate_feasible']:.3f}"]
+    return ", ".join(parts)
+
+
+class TrainingProgress:
+    """Episode return, sum rate, beam-pattern error, multipliers, environment steps/s and time left."""
+
+    def __init__(self) -> None:
+        self._bar = None
+        self._last = 0.0
+
+    def start(self, config: Any, done: int) -> None:
+        """Begin at record `done` of the run."""
+        self._total = config.records
+        self._steps = config.ppo.steps_per_update * config.updates_per_record
+        if not sys.stderr.isatty():
+            print(f"compiling, then {config.records - done} of {config.records} records to go", file=sys.stderr)
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[rate]}"),
+            console=Console(stderr=True),
+        )
+        self._task = self._bar.add_task("compiling", total=config.records, completed=done, rate="")
+        self._bar.start()
+
+    def update(self, record: int, metrics: dict[str, Any], steps_per_second: float, seconds_left: float) -> None:
+        """Show one record."""
+        rate = f"{steps_per_second / 1000:.1f} k steps/s"
+        if self._bar:
+            self._bar.update(self._task, completed=record, description=describe(metrics), rate=rate)
+            return
+        now = time.monotonic()
+        if now - self._last > SECONDS_BETWEEN_LINES or record == self._total:
+            self._last = now
+            share = f"{100 * record / self._total:3.0f} %"
+            print(f"{share}  {describe(metrics)}, {rate}, {seconds_left:.0f} s left", file=sys.stderr)
+
+    def stop(self) -> None:
+        """Leave the terminal as it was."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None

@@ -1,0 +1,96 @@
+"""Gathers what a run's report shows: its records, the comparison, and the pictures' data."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thzjax import plotting
+from thzjax.experiment.compare import (
+    HELD_OUT_SEED,
+    Comparison,
+    Say,
+    compare,
+    learned_rules,
+    mean_patterns,
+    validation_lines,
+)
+from thzjax.experiment.config import read_config
+from thzjax.experiment.evaluation import classical_rules
+from thzjax.experiment.files import read_records, write_atomically
+from thzjax.experiment.overrides import to_json
+from thzjax.experiment.report import ReportData, write
+from thzjax.physics.beampattern import least_pattern_error, pattern_grid
+from thzjax.systems.scenario import build, desired_beams
+
+PATTERN_CHANNELS = 256
+PACKAGES = ("thzjax", "jax", "flax", "optax", "python")
+
+
+def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
+    """The rows of a comparison as a JSON list of objects."""
+    write_atomically(path, json.dumps(rows, indent=2) + "\n")
+
+
+def write_figures(result: Comparison, folder: Path) -> list[Path]:
+    """Draw the comparison into a folder, as PNG and SVG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plotting.save(plotting.method_comparison(result.rows), folder / "method_comparison")
+    return [folder / "method_comparison.png", folder / "method_comparison.svg"]
+
+
+def report_run(folder: Path, num_channels: int, say: Say) -> tuple[Path, Comparison]:
+    """Evaluate a run on held-out channels and write `comparison.json`, the figures and `report.html` into it."""
+    config = read_config(folder / "config.json")
+    result = compare(config.scenario, [folder], num_channels, HELD_OUT_SEED, say)
+    write_rows(result.rows, folder / "comparison.json")
+    say("figures")
+    return write(_report_data(folder, config, result), folder), result
+
+
+def _report_data(folder: Path, config: Any, result: Comparison) -> ReportData:
+    system, params = build(config.scenario)
+    records = read_records(folder / "metrics.jsonl")
+    timing = [r["env_steps_per_s"] for r in read_records(folder / "timing.jsonl") if "env_steps_per_s" in r]
+    compiles = [r["compile_s"] for r in read_records(folder / "timing.jsonl") if "compile_s" in r]
+    environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    learned = next(i for i, row in enumerate(result.rows) if row["learned"] and "untrained" not in row["method"])
+    untrained = next(row for row in result.rows if row["learned"] and "untrained" in row["method"])
+    rules = {
+        result.rows[learned]["method"]: next(iter(learned_rules([folder], config.scenario).values())),
+        "zf, focused": classical_rules(system)["zf", "focused"],
+    }
+    gram, scenario = params.pattern, config.scenario
+    return ReportData(
+        title=f"{config.agent.upper()} on {config.preset}, seed {config.seed}",
+        scenario={name: str(value) for name, value in to_json(scenario).items()},
+        settings={
+            "agent": config.agent,
+            "configuration": config.configuration,
+            "constraint handler": config.handler,
+            "seed": str(config.seed),
+            "environment steps": f"{records[-1]['env_steps']:,}",
+            "environment steps per second": f"{np.median(timing):,.0f} (median)" if timing else "unknown",
+            "compile time": f"{compiles[-1]:.1f} s" if compiles else "unknown",
+            "device": environment["device"],
+            "versions": ", ".join(
+                f"{name} {environment[name]}" for name in ("thzjax", "jax", "flax", "optax", "python")
+            ),
+        },
+        command=environment["command"],
+        records=records,
+        rows=result.rows,
+        lines=validation_lines(config),
+        grid_deg=np.rad2deg(np.asarray(pattern_grid())),
+        desired=np.asarray(desired_beams(scenario)),
+        patterns=mean_patterns(scenario, rules, min(PATTERN_CHANNELS, result.rows[0]["num_channels"]), HELD_OUT_SEED),
+        p_ref_w=scenario.p_ref_w,
+        channel_errors=result.judgements[learned].pattern_error,
+        threshold=scenario.pattern_threshold if "beam_pattern" in scenario.constraints else None,
+        silence_error=float(gram.constant),
+        least_error=least_pattern_error(gram, scenario.num_antennas, scenario.power_w, scenario.p_ref_w),
+        untrained=untrained,
+        learned=result.rows[learned],
+        handler=config.handler,
+    )

@@ -1,0 +1,393 @@
+"""Every picture, from plain arrays and dicts: one style, colours that the colour-blind can tell apart, units on axes.
+
+Figures are built with matplotlib's object interface, so no window, no global state and no display is involved.
+They are about 13 cm wide with 10 pt text, which stays legible at half a page.
+"""
+
+import functools
+import hashlib
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Records = Sequence[Mapping[str, Any]]
+Rows = Sequence[Mapping[str, Any]]
+
+# Okabe and Ito's palette. Line styles and markers differ too, for print without colour.
+BLUE, SKY, VERMILLION, ORANGE, GREEN, PURPLE = "#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7"
+INK, GREY, PALE = "#222222", "#6b6b6b", "#b5b5b5"
+WIDTH_IN = 5.2
+RATE = "sum rate [bit/s/Hz]"
+ERROR = "beam-pattern error [dimensionless]"
+TOLERANCE = 1e-5
+"""Relative excess over a limit that float32 rounding may cause and that does not count as exceeding it."""
+
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.7,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "text.parse_math": False,  # a dollar sign in a label is a dollar sign
+    "text.usetex": False,
+    "svg.fonttype": "path",  # looks the same whatever fonts the reader has
+}
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _styled(function: Callable[P, T]) -> Callable[P, T]:
+    """Run a function under `STYLE` and leave matplotlib's settings as they were."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        import matplotlib
+
+        with matplotlib.rc_context(STYLE):
+            return function(*args, **kwargs)
+
+    return wrapped
+
+
+def _figure(height_in: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+
+
+def _series(records: Records, x: str, y: str) -> tuple[np.ndarray, np.ndarray]:
+    """The finite points (x, y) of the records that have both; x counts from 0 at environment step 0."""
+
+    def number(record: Mapping[str, Any], key: str) -> float:
+        value = record.get(key)
+        if value is None:
+            return 0.0 if key == x and record.get("env_steps") == 0 else np.nan
+        return float(value)
+
+    points = np.array([(number(r, x), number(r, y)) for r in records], dtype=float).reshape(-1, 2)
+    points = points[np.all(np.isfinite(points), axis=1)]
+    return points[:, 0], points[:, 1]
+
+
+def _draw(ax: "Axes", points: tuple[np.ndarray, np.ndarray], **style: Any) -> None:
+    """A line, with markers where the points are few; nothing where there is no point."""
+    if len(points[0]):
+        ax.plot(*points, **({"marker": "o", "markersize": 3} if len(points[0]) <= 40 else {}), **style)
+
+
+def _counts(ax: "Axes", label: str) -> None:
+    """An x axis that counts: from 0, 200k for two hundred thousand."""
+    from matplotlib.ticker import EngFormatter
+
+    right = max((float(np.max(line.get_xdata())) for line in ax.lines), default=0.0)
+    ax.set_xlim(0, right if right > 0 else 1)
+    ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+    ax.set_xlabel(label)
+
+
+def _legend(figure: "Figure", ax: "Axes", columns: int = 2) -> None:
+    """The legend below the axes, where it covers no data."""
+    handles, labels = ax.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+
+
+def _spread(wanted: np.ndarray, gap: float) -> np.ndarray:
+    """Positions in [0, 1] at least `gap` apart, in the order of `wanted` and as near to it as that allows."""
+    order = np.argsort(wanted, kind="stable")
+    gap = min(gap, 1 / max(len(wanted) - 1, 1))
+    shift = gap * np.arange(len(wanted))
+    blocks: list[tuple[float, int]] = []  # mean and size: pool neighbours until the means ascend
+    for value in wanted[order] - shift:
+        mean, size = float(value), 1
+        while blocks and blocks[-1][0] > mean:
+            before, count = blocks.pop()
+            mean, size = (before * count + mean * size) / (count + size), count + size
+        blocks.append((mean, size))
+    pooled = np.repeat([mean for mean, _ in blocks], [size for _, size in blocks])
+    placed = np.empty(len(wanted))
+    placed[order] = np.clip(pooled, 0, max(1 - gap * (len(wanted) - 1), 0)) + shift
+    return placed
+
+
+def _label_right(ax: "Axes", labels: Sequence[tuple[float, str, str]], height_in: float) -> None:
+    """Write (y, text, colour) right of the axes beside y, moved apart where they would overlap."""
+    if not labels:
+        return
+    ys = np.array([[1.0, y] for y, _, _ in labels])
+    wanted = ax.transAxes.inverted().transform(ax.transData.transform(ys))[:, 1]
+    for at, place, (_, text, colour) in zip(wanted, _spread(wanted, 13 / 72 / height_in), labels, strict=True):
+        ax.annotate(
+            text, xy=(1, at), xytext=(1.05, place), xycoords="axes fraction", textcoords="axes fraction",
+            va="center", fontsize=9, color=colour, annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": PALE, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0},
+        )  # fmt: skip
+
+
+@_styled
+def learning_curve(records: Records) -> "Figure":
+    """Mean sum rate of the training batch and feasible rate on the validation channels, against environment steps."""
+    figure = _figure(3.3)
+    ax = figure.add_subplot()
+    _draw(ax, _series(records, "env_steps", "sum_rate"), color=ORANGE, linewidth=1.2, label="training batch, mean")
+    feasible = _series(records, "env_steps", "validation/rate_feasible")
+    _draw(ax, feasible, color=BLUE, label="validation channels, feasible")
+    ax.set_ylim(bottom=0)
+    ax.set_ylabel(RATE)
+    _counts(ax, "environment steps")
+    steps, episodes = _series(records, "env_steps", "episodes")
+    if len(steps) and episodes[-1] > 0 and steps[-1] > 0:
+        from matplotlib.ticker import EngFormatter
+
+        ratio = episodes[-1] / steps[-1]
+        top = ax.secondary_xaxis("top", functions=(lambda x: x * ratio, lambda x: x / ratio))
+        top.set_xlabel("episodes")
+        top.xaxis.set_major_formatter(EngFormatter(sep=""))
+    _legend(figure, ax)
+    return figure
+
+
+@_styled
+def capacity_against_episodes(records: Records, lines: Mapping[str, float]) -> "Figure":
+    """The learner's feasible rate against training episodes, and a line for each classical method.
+
+    The three best methods are drawn dark, the others thin; each is named, with its rate, at the right.
+    """
+    known = {label: float(rate) for label, rate in lines.items() if rate is not None and np.isfinite(rate)}
+    height = max(3.5, 1.5 + 0.2 * (len(known) + 1))
+    figure = _figure(height)
+    ax = figure.add_subplot()
+    points = _series(records, "episodes", "validation/rate_feasible")
+    _draw(ax, points, color=BLUE, linewidth=2.2, zorder=3)
+    _counts(ax, "training episodes")
+    labels = [(float(points[1][-1]), f"learned {points[1][-1]:.2f}", BLUE)] if len(points[0]) else []
+    dashes = ["-", "--", "-."]
+    for place, (label, rate) in enumerate(sorted(known.items(), key=lambda item: -item[1])):
+        best = place < len(dashes)
+        colour, width = (INK, 1.3) if best else (PALE, 0.8)
+        ax.axhline(rate, color=colour, linewidth=width, linestyle=dashes[place] if best else "-", zorder=2)
+        labels.append((rate, f"{label} {rate:.2f}", INK if best else GREY))
+    top = max([y for y, _, _ in labels] + list(points[1]), default=1.0)
+    ax.set_ylim(0, 1.06 * top if top > 0 else 1)
+    ax.set_ylabel("feasible " + RATE)
+    ax.grid(False)
+    _label_right(ax, labels, height - 0.8)
+    return figure
+
+
+@_styled
+def beam_patterns(
+    grid_deg: np.ndarray, desired: np.ndarray, patterns: Mapping[str, Mapping[str, Any]], p_ref_w: float
+) -> "Figure":
+    """The desired pattern and, for each design, the mean over channels and the band from 10 to 90 %.
+
+    Args:
+      grid_deg: directions from broadside [deg], `[L]`.
+      desired: 0 or 1, `[L]`.
+      patterns: by label: "mean", "low", "high" `[L]` in units of p_ref, and "error".
+      p_ref_w: power that counts as 1 [W].
+    """
+    figure = _figure(3.6)
+    ax = figure.add_subplot()
+    grid = np.asarray(grid_deg, dtype=float)
+    every = slice(None, None, max(1, len(grid) // 600))
+    ax.fill_between(grid, np.asarray(desired, dtype=float), step="mid", color="#cfcfcf", linewidth=0, label="desired")
+    colours, dashes = [BLUE, VERMILLION, GREEN, PURPLE, INK], ["-", "--", "-.", ":", "-"]
+    for place, (label, pattern) in enumerate(patterns.items()):
+        colour = colours[place % len(colours)]
+        low, mean, high = (np.asarray(pattern[key], dtype=float)[every] for key in ("low", "mean", "high"))
+        ax.fill_between(grid[every], low, high, color=colour, alpha=0.16, linewidth=0)
+        name = f"{label}, error {float(pattern['error']):.2f}"
+        ax.plot(grid[every], mean, color=colour, linestyle=dashes[place % len(dashes)], label=name)
+    ax.set_xlim(grid[0], grid[-1])
+    ax.set_xticks(np.arange(np.ceil(grid[0] / 30) * 30, grid[-1] + 1e-6, 30))
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("direction from broadside [deg]")
+    ax.set_ylabel(f"radiated power / p_ref (p_ref = {1e3 * p_ref_w:.3g} mW)")
+    _legend(figure, ax, columns=2 if len(patterns) > 2 else 3)
+    return figure
+
+
+@_styled
+def pattern_error_curve(
+    records: Records, threshold: float | None, silence_error: float, least_error: float
+) -> "Figure":
+    """Beam-pattern error against episodes with its threshold and its two reference errors; below, the multiplier."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    figure = _figure(4.6)
+    ax, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
+    training = _series(records, "episodes", "pattern_error")
+    validation = _series(records, "episodes", "validation/pattern_error")
+    _draw(ax, training, color=ORANGE, linewidth=1.2, label="training batch, mean")
+    _draw(ax, validation, color=BLUE, label="validation channels, mean")
+    limits = [(silence_error, "transmit nothing", GREY, "--"), (least_error, "least reachable", GREY, ":")]
+    if threshold is not None:
+        limits.insert(0, (threshold, "threshold", VERMILLION, "-"))
+    for value, _, colour, dash in limits:
+        ax.axhline(value, color=colour, linestyle=dash, linewidth=1.2, zorder=1.5)
+    shown = np.concatenate([training[1], validation[1], [value for value, *_ in limits]])
+    shown = shown[shown > 0]
+    ax.set_yscale("log")
+    if len(shown):
+        ax.set_ylim(shown.min() / 1.5, shown.max() * 1.5)
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set_ylabel("beam-pattern error\n[dimensionless]")
+    _label_right(ax, [(value, f"{name} {value:.3g}", colour) for value, name, colour, _ in limits if value > 0], 2.3)
+    multiplier = _series(records, "episodes", "mu/beam_pattern")
+    _draw(below, multiplier, color=PURPLE)
+    if not len(multiplier[0]):
+        below.text(0.5, 0.5, "no multiplier in use", transform=below.transAxes, ha="center", va="center", color=GREY)
+    below.set_ylim(0, 1.1 * max(multiplier[1], default=0.0) or 1)
+    below.set_ylabel("multiplier μ\n[bit/s/Hz]")
+    figure.align_ylabels([ax, below])
+    right = max((points[0].max() for points in (training, validation, multiplier) if len(points[0])), default=0)
+    _counts(below, "training episodes")
+    below.set_xlim(0, right if right > 0 else 1)
+    _legend(figure, ax)
+    return figure
+
+
+@_styled
+def pattern_error_histogram(errors: np.ndarray, threshold: float | None) -> "Figure":
+    """Distribution of the error over single channels, before any scaling; the share above the threshold on top."""
+    figure = _figure(3.0)
+    ax = figure.add_subplot()
+    errors = np.asarray(errors, dtype=float).ravel()
+    errors = errors[np.isfinite(errors)]
+    ax.set_xlabel(ERROR)
+    ax.set_ylabel("share of channels [%]")
+    if not len(errors):
+        ax.text(0.5, 0.5, "no channels", transform=ax.transAxes, ha="center", va="center", color=GREY)
+        return figure
+    # The limit is an edge between two bins, so that no bar is partly above it.
+    limit = np.inf if threshold is None else threshold * (1 + TOLERANCE)
+    low, high = min(errors.min(), limit), max(errors.max(), limit if np.isfinite(limit) else errors.max())
+    width = max(high - low, 0.05 * abs(high), 1e-6) / 32
+    anchor = limit if np.isfinite(limit) else low
+    first, last = np.floor((low - anchor) / width), np.ceil((high - anchor) / width) + 1
+    edges = anchor + width * np.arange(first, last + 1)
+    counts, _ = np.histogram(errors, edges)
+    above = edges[:-1] >= limit - width / 2
+    colours = np.where(above, VERMILLION, BLUE)
+    ax.bar(edges[:-1], 100 * counts / len(errors), width=width, align="edge", color=colours, edgecolor="white", lw=0.4)
+    if threshold is None:
+        ax.set_title(f"{len(errors)} channels, no threshold", loc="left")
+    else:
+        ax.axvline(threshold, color=INK, linewidth=1.3, linestyle="--", label=f"threshold {threshold:g}")
+        count = int(np.sum(errors > limit))
+        share = 100 * count / len(errors)
+        ax.set_title(
+            f"{count} of {len(errors)} channels ({share:.1f} %) above the threshold of {threshold:g}", loc="left"
+        )
+    return figure
+
+
+def row_name(row: Mapping[str, Any]) -> str:
+    """Method and surface of a row in a few words."""
+    return f"{row['method']}, {row['surface']}"
+
+
+@_styled
+def method_comparison(rows: Rows) -> "Figure":
+    """Feasible rate with its 95 % interval for each method and surface, best on top, and the rate before scaling."""
+    ordered = sorted(rows, key=lambda row: -_finite(row.get("rate_feasible"), -np.inf))
+    figure = _figure(1.5 + 0.25 * max(len(ordered), 2))
+    ax = figure.add_subplot()
+    named: set[str] = set()
+    for place, row in enumerate(ordered):
+        rate = _finite(row.get("rate_feasible"), np.nan)
+        low, high = _finite(row.get("ci_low"), rate), _finite(row.get("ci_high"), rate)
+        kind, colour, marker = ("learned", BLUE, "o") if row.get("learned") else ("classical", INK, "s")
+        label = f"{kind}, feasible" if kind not in named else None
+        raw = "as designed, may violate" if not named else None
+        named.add(kind)
+        ax.plot(_finite(row.get("rate"), np.nan), place, "D", color=PALE, markerfacecolor="white", ms=5, label=raw)
+        ax.plot([low, high], [place, place], color=colour, linewidth=2.2, solid_capstyle="butt")
+        ax.plot(rate, place, marker, color=colour, markersize=5, label=label, linestyle="none")
+        violation = row.get("violation_rate")
+        text = "–" if violation is None else f"{100 * violation:.1f} %"
+        ax.text(1.13, place, text, transform=ax.get_yaxis_transform(), ha="right", va="center", fontsize=9)
+    ax.text(1.13, -1.0, "violates", transform=ax.get_yaxis_transform(), ha="right", va="center", fontsize=9)
+    ax.set_yticks(range(len(ordered)), [row_name(row) for row in ordered])
+    for tick, row in zip(ax.get_yticklabels(), ordered, strict=True):
+        tick.set_color(BLUE if row.get("learned") else INK)
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(ordered) - 0.5, -0.6)
+    ax.set_xlim(left=0)
+    ax.set_xlabel(RATE)
+    _legend(figure, ax, columns=3)
+    return figure
+
+
+def _finite(value: Any, otherwise: float) -> float:
+    """The value as a float, or another one where it is missing."""
+    return float(value) if value is not None and np.isfinite(value) else otherwise
+
+
+@_styled
+def _svg(figure: "Figure", salt: str) -> str:
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": salt}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def to_svg(figure: "Figure", prefix: str = "", label: str = "") -> str:
+    """The figure as an `<svg>` element to be put into an HTML page.
+
+    Args:
+      figure: any figure.
+      prefix: begins every id, so that several figures share a page; by default made from the content.
+      label: what the picture shows, for readers who cannot see it.
+    """
+    text = _svg(figure, prefix or "thzjax")
+    text = text[text.index("<svg") :].strip()
+    text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
+    prefix = prefix or "f" + hashlib.sha256(text.encode()).hexdigest()[:8]
+    text = re.sub(r'(\bid="|\bhref="#|url\(#)', rf"\g<1>{prefix}-", text)
+    from xml.sax.saxutils import quoteattr
+
+    return text.replace("<svg", f'<svg role="img" aria-label={quoteattr(label)}' if label else "<svg", 1)
+
+
+@_styled
+def save(figure: "Figure", path_without_suffix: str | Path) -> tuple[Path, Path]:
+    """Write `.png` (150 dots per inch) and `.svg`; returns both paths."""
+    stem = Path(path_without_suffix)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    png, svg = stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".svg")
+    figure.savefig(png, format="png", dpi=150)
+    svg.write_text(_svg(figure, stem.name), encoding="utf-8")
+    return png, svg
