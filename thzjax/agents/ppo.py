@@ -173,6 +173,16 @@ def _optimiser(config: PPOConfig, total_updates: int) -> optax.GradientTransform
     return optax.partition({"actor": adam(config.actor_rate), "critic": adam(config.critic_rate)}, labels)
 
 
+def _descend(
+    optimiser: optax.GradientTransformation, gradient: Any, opt_state: Any, weights: Any
+) -> tuple[Any, Any]:
+    """One optimiser step: (weights, optimiser state)."""
+    # optax raises floats to integer counts, which strict dtype promotion forbids.
+    with jax.numpy_dtype_promotion("standard"):
+        change, opt_state = optimiser.update(gradient, opt_state, weights)
+    return optax.apply_updates(weights, change), opt_state
+
+
 def _rollout(
     env: Environment, policy: Any, config: PPOConfig, state: TrainState, params: Any, key: Array
 ) -> tuple[Any, Any, Transition, dict[str, Any]]:
@@ -240,8 +250,7 @@ def _clipped_ascent(
         weights, opt_state = carry
         piece = jax.tree.map(lambda x: x[index], flat)
         gradient, metrics = jax.grad(loss, has_aux=True)(weights, piece)
-        change, opt_state = optimiser.update(gradient, opt_state, weights)
-        return (optax.apply_updates(weights, change), opt_state), metrics
+        return _descend(optimiser, gradient, opt_state, weights), metrics
 
     size = config.steps_per_update
     keys = jax.random.split(key, config.epochs)
@@ -276,8 +285,8 @@ def _zeroth_ascent(
 
     value_loss, critic_gradient = jax.value_and_grad(critic_loss)(state.params["critic"])
     gradient = {"actor": jax.tree.map(jnp.negative, ascent), "critic": critic_gradient}
-    change, opt_state = optimiser.update(gradient, state.optimiser, state.params)
-    return optax.apply_updates(state.params, change), opt_state, {"value_loss": value_loss}
+    weights, opt_state = _descend(optimiser, gradient, state.optimiser, state.params)
+    return weights, opt_state, {"value_loss": value_loss}
 
 
 def _batch_metrics(

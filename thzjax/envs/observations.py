@@ -39,7 +39,7 @@ class StructuredObservation:
         return jnp.concatenate(
             [
                 *overlaps(frame.paths),
-                *overlaps(rows),
+                *overlaps(direction),
                 jnp.log1p(frame.gain * unit2) / 2,
                 jnp.log1p(norm2 * unit2) / 2,
                 jnp.real(direction).ravel(),
