@@ -1,15 +1,28 @@
 """Settings every test runs under: strict dtype promotion, float32 unless a test asks for float64."""
 
-import jax
-import pytest
-from hypothesis import HealthCheck, settings
+import getpass
+import os
+import tempfile
+from pathlib import Path
+
+# Runs and command lines compile the same few programs again and again, in this process and in others: share them.
+CACHE = Path(tempfile.gettempdir()) / f"thzjax-tests-{getpass.getuser()}"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_default_matmul_precision", "highest")
 
 # Compilation makes the first example slow, so no deadline; the everyday profile is small and repeatable.
 settings.register_profile(
-    "default", deadline=None, max_examples=25, derandomize=True,
+    "default",
+    deadline=None,
+    max_examples=25,
+    derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("default")

@@ -21,9 +21,7 @@ from thzjax.errors import ConfigError
 from thzjax.experiment.config import make_agent, make_environment, resolve
 from thzjax.systems.scenario import build
 
-SMALL = PPOConfig(
-    num_envs=128, rollout=2, minibatches=4, hidden=(16,), actor_rate=3e-3, critic_rate=1e-2, log_std=-1.0
-)
+SMALL = PPOConfig(num_envs=128, rollout=2, minibatches=4, hidden=(16,), actor_rate=3e-3, critic_rate=1e-2, log_std=-1.0)
 # A zeroth-order update is one Adam step, a first-order one 16.
 UPDATES = {"first": 200, "zeroth": 600}
 
@@ -32,9 +30,7 @@ def train(system, updates, config=SMALL, horizon=1, seed=0):
     env = Environment(system, ProbeAction(), ProbeObservation(), horizon=horizon)
     agent = make_ppo(env, GaussianPolicy(1, config.hidden, config.log_std), config, updates)
     state = agent.init(jax.random.key(seed), None)
-    state, metrics = jax.jit(
-        lambda s: jax.lax.scan(lambda s, _: agent.update(s, None), s, None, length=updates)
-    )(state)
+    state, metrics = jax.jit(lambda s: jax.lax.scan(lambda s, _: agent.update(s, None), s, None, length=updates))(state)
     return agent, state, metrics
 
 

@@ -42,8 +42,7 @@ def test_more_directions_point_nearer_to_the_gradient():
     def mean_cosine(directions):
         keys = jax.random.split(jax.random.key(2), 8)
         found = [
-            zeroth_order_gradient(lambda p: jnp.vdot(gradient, p), jnp.zeros(400), k, 0.1, directions)
-            for k in keys
+            zeroth_order_gradient(lambda p: jnp.vdot(gradient, p), jnp.zeros(400), k, 0.1, directions) for k in keys
         ]
         return np.mean([cosine(np.asarray(x), np.asarray(gradient)) for x in found])
 

@@ -144,9 +144,7 @@ def test_clip_rows_is_feasible_idempotent_and_leaves_the_rest(seed, power):
     assert np.max(powers(W)) <= power / M * (1 + 8 * EPS32)
     weak = powers(before) <= power / M * (1 - 8 * EPS32)
     np.testing.assert_array_equal(W[weak], before[weak])
-    np.testing.assert_allclose(
-        powers(W)[~weak], np.minimum(powers(before), power / M)[~weak], rtol=16 * EPS32
-    )
+    np.testing.assert_allclose(powers(W)[~weak], np.minimum(powers(before), power / M)[~weak], rtol=16 * EPS32)
     assert_near(clip_rows(jnp.asarray(W), jnp.float32(power)), W, 8 * EPS32)
 
 

@@ -107,9 +107,7 @@ def test_one_user_reaches_capacity(x64, constraint):
     W, history = wmmse(jnp.asarray(H), jnp.asarray(W0), NOISE, POWER, LONG, constraint=constraint)
     assert_near(history[:, -1], capacity, 1e-6)
     assert np.all(np.asarray(history[:, -1]) <= capacity * (1 + 1e-9))
-    assert_near(
-        [ref.weighted_sum_rate(h, w, NOISE) for h, w in zip(H, np.asarray(W), strict=True)], capacity, 1e-6
-    )
+    assert_near([ref.weighted_sum_rate(h, w, NOISE) for h, w in zip(H, np.asarray(W), strict=True)], capacity, 1e-6)
 
 
 def test_as_many_users_as_antennas_and_more(x64):
@@ -147,9 +145,7 @@ def test_float32_is_feasible_and_near_float64(constraint):
 def test_float32_keeps_to_its_power_also_where_noise_is_weak(constraint, snr):
     # As many users as antennas and little noise: the multiplier is small beside the matrix it regularises.
     H, W0 = setting(range(4), users=4)
-    W, history = wmmse(
-        jnp.asarray(single(H)), jnp.asarray(single(W0)), POWER / snr, POWER, 300, constraint=constraint
-    )
+    W, history = wmmse(jnp.asarray(single(H)), jnp.asarray(single(W0)), POWER / snr, POWER, 300, constraint=constraint)
     rows = np.sum(np.abs(np.asarray(W, np.complex128)) ** 2, axis=-1)
     if constraint == "sum":
         assert np.max(np.sum(rows, axis=-1)) <= POWER * (1 + 1e-5)

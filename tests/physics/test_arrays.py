@@ -47,9 +47,7 @@ def test_ula_float32(convention):
     angle = single(ANGLES)
     actual = ula_steering(jnp.asarray(angle), 32, convention=convention, unit_norm=False)
     assert actual.dtype == jnp.complex64
-    expected = np.array(
-        [ref.ula_steering(float(a), 32, convention=convention, unit_norm=False) for a in angle]
-    )
+    expected = np.array([ref.ula_steering(float(a), 32, convention=convention, unit_norm=False) for a in angle])
     # The phase reaches 31 pi = 97 rad; sine, product and reduction each cost about half an ulp of it.
     assert_near(actual, expected, 2 * 97 * EPS32)
 
@@ -63,9 +61,7 @@ def test_ula_at_broadside_and_along_its_axis():
 
 def test_cosine_cannot_tell_left_from_right():
     right, left = jnp.float32(np.radians(40.0)), jnp.float32(np.radians(-40.0))
-    assert_near(
-        ula_steering(right, 5, convention="axis"), np.asarray(ula_steering(left, 5, convention="axis")), EPS32
-    )
+    assert_near(ula_steering(right, 5, convention="axis"), np.asarray(ula_steering(left, 5, convention="axis")), EPS32)
     assert np.max(np.abs(ula_steering(right, 5) - ula_steering(left, 5))) > 0.5
 
 
@@ -144,9 +140,7 @@ def test_upa_index_runs_columns_first(azimuth, elevation):
 def test_upa_norm_and_origin(azimuth, elevation):
     corner = upa32(azimuth, elevation, (4, 3))
     centre = upa32(azimuth, elevation, (4, 3), origin="centre")
-    np.testing.assert_allclose(
-        np.linalg.norm(upa32(azimuth, elevation, (4, 3), unit_norm=True)), 1.0, atol=1e-6
-    )
+    np.testing.assert_allclose(np.linalg.norm(upa32(azimuth, elevation, (4, 3), unit_norm=True)), 1.0, atol=1e-6)
     assert corner[0] == 1.0
     # Moving the origin turns all elements by one phase, and opposite elements are conjugate about the centre.
     np.testing.assert_allclose(centre * centre[0].conj(), corner, atol=40 * EPS32)

@@ -219,9 +219,7 @@ def test_least_error_has_the_stated_value(width, stated):
     assert least_pattern_error(gram, 5, 10.0) == pytest.approx(least, abs=2e-5)
 
 
-@pytest.mark.parametrize(
-    ("num", "power", "p_ref"), [(5, 1.0, 1.0), (5, 2.0, 0.5), (4, 0.3, 1.0), (8, 4.0, 2.0)]
-)
+@pytest.mark.parametrize(("num", "power", "p_ref"), [(5, 1.0, 1.0), (5, 2.0, 0.5), (4, 0.3, 1.0), (8, 4.0, 2.0)])
 def test_least_error_matches_a_search_over_covariances(x64, num, power, p_ref):
     grid, desired = float64_set()
     least = least_pattern_error(pattern_gram(num, desired, grid), num, power, p_ref)

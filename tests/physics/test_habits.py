@@ -54,9 +54,7 @@ def pattern_parts(wide):
     dtype = jnp.float64 if wide else jnp.float32
     with jax.ensure_compile_time_eval():  # constants, also where a trace asks for them first
         grid = jnp.asarray(reference.pattern_grid(), dtype)
-        desired = jnp.asarray(
-            reference.desired_pattern(np.radians([-40.0, 0.0, 40.0]), np.radians(10.0)), dtype
-        )
+        desired = jnp.asarray(reference.desired_pattern(np.radians([-40.0, 0.0, 40.0]), np.radians(10.0)), dtype)
         return grid, desired, beampattern.pattern_gram(5, desired, grid)
 
 
@@ -138,15 +136,11 @@ CASES = {
         "complex",
         rtol=400 * EPS32,
     ),
-    "scale_total": Case(
-        lambda W: beamforming.scale_total(W, 2.0), lambda s: (complex_normal(s, 4, 3),), "complex"
-    ),
+    "scale_total": Case(lambda W: beamforming.scale_total(W, 2.0), lambda s: (complex_normal(s, 4, 3),), "complex"),
     "scale_per_antenna": Case(
         lambda W: beamforming.scale_per_antenna(W, 2.0), lambda s: (complex_normal(s, 4, 3),), "complex"
     ),
-    "clip_rows": Case(
-        lambda W: beamforming.clip_rows(W, 8.0), lambda s: (complex_normal(s, 4, 3),), "complex"
-    ),
+    "clip_rows": Case(lambda W: beamforming.clip_rows(W, 8.0), lambda s: (complex_normal(s, 4, 3),), "complex"),
 }
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 

@@ -32,9 +32,7 @@ def channel_parts(seed):
 
 
 def draw(seed, streams=K):
-    return jnp.asarray(single(complex_normal(seed, K, M))), jnp.asarray(
-        single(complex_normal(seed + 1, M, streams))
-    )
+    return jnp.asarray(single(complex_normal(seed, K, M))), jnp.asarray(single(complex_normal(seed + 1, M, streams)))
 
 
 def test_cascaded_channel_matches_reference(x64):
@@ -63,10 +61,7 @@ def test_one_reflection_serves_a_batch_of_channels():
 
 def test_cascade_has_no_hidden_conjugate(x64):
     # One element, one antenna, one user: the product itself.
-    one = [
-        jnp.asarray(x)
-        for x in (np.zeros((1, 1), complex), np.array([[1j]]), np.array([1j]), np.array([[1j]]))
-    ]
+    one = [jnp.asarray(x) for x in (np.zeros((1, 1), complex), np.array([[1j]]), np.array([1j]), np.array([[1j]]))]
     assert complex(cascaded_channel(*one)[0, 0]) == -1j
 
 
@@ -103,17 +98,13 @@ def test_sinr_and_rates_float32():
         amplification = np.diag(moduli) / np.sqrt(np.diag(powers))
         expected = ref.sinr(H.astype(complex), W.astype(complex), 0.5)
         disturbance = np.diag(powers) / expected
-        spread = np.array(
-            [sum(2 * moduli[k, s] * powers[k, s] ** 0.5 for s in range(K) if s != k) for k in range(K)]
-        )
+        spread = np.array([sum(2 * moduli[k, s] * powers[k, s] ** 0.5 for s in range(K) if s != k) for k in range(K)])
         bound = 2 * M * EPS32 * (2 * amplification + spread / disturbance + 2)
         assert np.all(np.abs(np.asarray(actual, float) / expected - 1) < bound)
         per_user = rates(jnp.asarray(H), jnp.asarray(W), jnp.float32(0.5))
         assert per_user.dtype == jnp.float32
         wanted = np.log2(1 + expected)
-        assert np.all(
-            np.abs(np.asarray(per_user, float) - wanted) < bound / np.log(2) + 4 * EPS32 * (1 + wanted)
-        )
+        assert np.all(np.abs(np.asarray(per_user, float) - wanted) < bound / np.log(2) + 4 * EPS32 * (1 + wanted))
 
 
 def test_rates_of_weak_links_keep_their_digits():

@@ -202,9 +202,7 @@ def test_roughness_float32():
 @given(st.floats(1e11, 1e12), st.floats(1e-6, 1e-4), st.floats(0.0, 1.4))
 def test_roughness_lies_in_the_unit_interval_and_falls(freq_hz, sigma_m, incidence):
     f, i = jnp.float32(freq_hz), jnp.float32(incidence)
-    smooth, rough, rougher = (
-        float(rayleigh_roughness(f, jnp.float32(s * sigma_m), i)) for s in (0.0, 1.0, 1.5)
-    )
+    smooth, rough, rougher = (float(rayleigh_roughness(f, jnp.float32(s * sigma_m), i)) for s in (0.0, 1.0, 1.5))
     assert smooth == 1.0
     assert 0.0 < rougher <= rough <= 1.0
     # The exponent goes with sigma^2: log ratio 2.25.
@@ -227,8 +225,7 @@ def test_reflection_coefficient_float32():
     actual = reflection_coefficient(*(jnp.asarray(x) for x in inputs))
     assert actual.dtype == jnp.complex64
     expected = [
-        ref.reflection_coefficient(complex(z), float(i), float(f), float(s))
-        for z, i, f, s in zip(*inputs, strict=True)
+        ref.reflection_coefficient(complex(z), float(i), float(f), float(s)) for z, i, f, s in zip(*inputs, strict=True)
     ]
     assert_near(actual, expected, 44 * EPS32)  # the sum of its two factors' tolerances
 
@@ -236,13 +233,9 @@ def test_reflection_coefficient_float32():
 def test_reflected_path_carries_gamma_once(x64):
     gamma = complex_normal(0, 3)
     freq_hz, dist_m = np.array([1e11, 3e11, 0.55e12]), np.array([1.0, 2.0, 0.7])
-    actual = reflected_path_amplitude(
-        jnp.asarray(freq_hz), jnp.asarray(dist_m), jnp.asarray(0.01), jnp.asarray(gamma)
-    )
+    actual = reflected_path_amplitude(jnp.asarray(freq_hz), jnp.asarray(dist_m), jnp.asarray(0.01), jnp.asarray(gamma))
     assert actual.dtype == jnp.complex128
-    expected = [
-        ref.reflected_path_amplitude(f, d, 0.01, g) for f, d, g in zip(freq_hz, dist_m, gamma, strict=True)
-    ]
+    expected = [ref.reflected_path_amplitude(f, d, 0.01, g) for f, d, g in zip(freq_hz, dist_m, gamma, strict=True)]
     assert_close(actual, expected, 1e-10)
 
 
@@ -272,9 +265,7 @@ def test_rician_float32():
     for factor in (7.5, jnp.float32(7.5)):
         actual = rician(jnp.asarray(los), jnp.asarray(nlos), factor)
         assert actual.dtype == jnp.complex64
-        assert_near(
-            actual, ref.rician(los, nlos, 7.5), 6 * EPS32
-        )  # two rounded weights, two products, one sum
+        assert_near(actual, ref.rician(los, nlos, 7.5), 6 * EPS32)  # two rounded weights, two products, one sum
 
 
 @given(st.floats(1e-6, 1e6))

@@ -35,9 +35,7 @@ def test_practical_amplitude_float32():
 
 @given(st.floats(-10.0, 10.0), st.floats(0.0, 1.0), st.floats(0.5, 4.0))
 def test_practical_amplitude_stays_between_its_least_and_one(phase, least, steepness):
-    a = float(
-        practical_amplitude(jnp.float32(phase), jnp.float32(least), jnp.float32(1.3), jnp.float32(steepness))
-    )
+    a = float(practical_amplitude(jnp.float32(phase), jnp.float32(least), jnp.float32(1.3), jnp.float32(steepness)))
     assert least - 2 * EPS32 <= a <= 1.0 + 2 * EPS32
 
 

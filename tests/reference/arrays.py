@@ -40,7 +40,5 @@ def path_matrix(amplitude, arrival, departure, gain_t=1.0, gain_r=1.0):
     h = np.zeros((len(arrival), len(departure)), complex)
     for r in range(len(arrival)):
         for t in range(len(departure)):
-            h[r, t] = (
-                amplitude * math.sqrt(gain_t) * math.sqrt(gain_r) * arrival[r] * departure[t].conjugate()
-            )
+            h[r, t] = amplitude * math.sqrt(gain_t) * math.sqrt(gain_r) * arrival[r] * departure[t].conjugate()
     return h

@@ -67,9 +67,7 @@ def least_pattern_covariance(num, desired, grid_rad, power_w, p_ref_w=1.0, equal
     best = None
     for seed in range(3):
         start = np.random.default_rng(seed).standard_normal(num * (2 * num + slack))
-        found = minimize(
-            error, start, jac=gradient, method="L-BFGS-B", options={"maxiter": 3000, "ftol": 1e-15}
-        )
+        found = minimize(error, start, jac=gradient, method="L-BFGS-B", options={"maxiter": 3000, "ftol": 1e-15})
         if best is None or found.fun < best.fun:
             best = found
     w = factor(best.x)

@@ -43,9 +43,7 @@ def test_line_of_sight_channels_are_those_of_points_in_space(x64):
     tolerance = {"rtol": 0, "atol": 0.02}
     expected = spherical_link(bs, surface, scenario, 25 + 27)
     scale = np.abs(expected).max()
-    np.testing.assert_allclose(
-        without_first_phase(channels.bs_to_surface) / scale, expected / scale, **tolerance
-    )
+    np.testing.assert_allclose(without_first_phase(channels.bs_to_surface) / scale, expected / scale, **tolerance)
     for k in range(4):
         direct = spherical_link(bs, users[k : k + 1], scenario, 25 + 25 - 33)[0]
         hop = spherical_link(surface, users[k : k + 1], scenario, 27 + 25)[0]

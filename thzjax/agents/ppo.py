@@ -173,9 +173,7 @@ def _optimiser(config: PPOConfig, total_updates: int) -> optax.GradientTransform
     return optax.partition({"actor": adam(config.actor_rate), "critic": adam(config.critic_rate)}, labels)
 
 
-def _descend(
-    optimiser: optax.GradientTransformation, gradient: Any, opt_state: Any, weights: Any
-) -> tuple[Any, Any]:
+def _descend(optimiser: optax.GradientTransformation, gradient: Any, opt_state: Any, weights: Any) -> tuple[Any, Any]:
     """One optimiser step: (weights, optimiser state)."""
     # optax raises floats to integer counts, which strict dtype promotion forbids.
     with jax.numpy_dtype_promotion("standard"):

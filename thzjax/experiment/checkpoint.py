@@ -1,6 +1,7 @@
 """Checkpoints of the whole training carry, by orbax: written aside and renamed, never pickled."""
 
 import hashlib
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from thzjax.errors import ConfigError
 from thzjax.experiment.config import RunConfig
+from thzjax.experiment.files import write_atomically
 from thzjax.experiment.overrides import differences, from_json, to_json
 
 KEEP = 3
@@ -37,17 +39,18 @@ def _typed(tree: Any, like: Any) -> Any:
     return jax.tree.map(leaf, tree, like)
 
 
-def _digest(tree: Any) -> str:
-    """SHA-256 over every leaf's place, type and bytes."""
-    digest = hashlib.sha256()
-    for path, x in jax.tree_util.tree_leaves_with_path(tree):
-        digest.update(f"{jax.tree_util.keystr(path)} {x.dtype} {x.shape}".encode())
-        digest.update(np.ascontiguousarray(x).tobytes())
-    return digest.hexdigest()
+def _fingerprints(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file under a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 class Checkpoints:
-    """The checkpoints of one run folder; a context manager that waits for pending writes."""
+    """The checkpoints of one run folder; a context manager that waits for pending writes.
+
+    `checkpoints.json` beside them holds the hash of every file of every complete checkpoint; it is written last, so
+    a checkpoint it does not name was cut short, and one whose files differ is damaged.
+    """
 
     def __init__(self, folder: Path) -> None:
         import orbax.checkpoint as ocp
@@ -57,6 +60,7 @@ class Checkpoints:
         self.folder = folder.resolve() / "checkpoints"
         options = ocp.CheckpointManagerOptions(max_to_keep=KEEP, create=True, enable_async_checkpointing=False)
         self._manager = ocp.CheckpointManager(self.folder, options=options)
+        self._manifest = folder / "checkpoints.json"
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -64,18 +68,33 @@ class Checkpoints:
     def __exit__(self, *_: object) -> None:
         self._manager.close()
 
+    def _complete(self) -> dict[int, dict[str, str]]:
+        """Complete checkpoints, oldest first: record number -> hashes of its files."""
+        try:
+            named = json.loads(self._manifest.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        there = set(self._manager.all_steps())
+        return {int(n): named[n] for n in sorted(named, key=int) if int(n) in there}
+
     def latest(self) -> int | None:
         """Record number of the newest complete checkpoint."""
-        return self._manager.latest_step()
+        return max(self._complete(), default=None)
 
     def save(self, record: int, state: Any, config: RunConfig) -> None:
-        """Save the carry after `record` records; a checkpoint that is already there is left as it is."""
-        if record in self._manager.all_steps():
+        """Save the carry after `record` records; one that a kill cut short is replaced."""
+        complete = self._complete()
+        if record in complete:
             return
-        plain = _plain(state)
-        meta = {"config": to_json(config), "digest": _digest(plain), "jax": jax.__version__}
+        if record in self._manager.all_steps():
+            self._manager.delete(record)
+        meta = {"config": to_json(config), "jax": jax.__version__}
         args = self._ocp.args
-        self._manager.save(record, args=args.Composite(state=args.StandardSave(plain), meta=args.JsonSave(meta)))
+        self._manager.save(
+            record, args=args.Composite(state=args.StandardSave(_plain(state)), meta=args.JsonSave(meta))
+        )
+        complete = self._complete() | {record: _fingerprints(self.folder / str(record))}
+        write_atomically(self._manifest, json.dumps(complete, indent=1) + "\n")
 
     def load(self, like: Any, config: RunConfig) -> tuple[int, Any]:
         """(record number, carry) of the newest checkpoint; `like` is a carry of the same shapes.
@@ -83,42 +102,29 @@ class Checkpoints:
         Raises:
           ConfigError: none there, damaged, or of another configuration; nothing on disk is changed.
         """
-        record = self.latest()
-        if record is None:
+        complete = self._complete()
+        if not complete:
             raise ConfigError(f"{self.folder} holds no checkpoint: start the run again with a new --out")
+        *others, record = complete
         where = self.folder / str(record)
-        others = [step for step in self._manager.all_steps() if step != record]
         advice = (
             f"delete {where} to go on from checkpoint {max(others)}"
             if others
             else "no other is left: start the run again with a new --out"
         )
+        # Before orbax reads anything: its readers complain on threads of their own.
+        found = _fingerprints(where)
+        bad = [name for name, digest in complete[record].items() if found.get(name) != digest]
+        if bad:
+            raise ConfigError(f"checkpoint {where} is damaged ({bad[0]} is not as it was saved): {advice}")
         args = self._ocp.args
-        try:
-            meta = self._manager.restore(record, args=args.Composite(meta=args.JsonRestore()))["meta"]
-            saved = from_json(RunConfig(), meta["config"], str(where))
-        except ConfigError:
-            raise
-        except Exception as error:
-            raise ConfigError(f"checkpoint {where} is damaged ({_short(error)}): {advice}") from None
+        meta = self._manager.restore(record, args=args.Composite(meta=args.JsonRestore()))["meta"]
+        saved = from_json(RunConfig(), meta["config"], str(where))
         clash = differences(saved, config)
         if clash:
             raise ConfigError(
                 f"checkpoint {where} belongs to another configuration (it differs in {', '.join(clash[:5])}): "
                 "put back the run's own checkpoints or config.json"
             )
-        plain = _plain(like)
-        try:
-            restored = self._manager.restore(record, args=args.Composite(state=args.StandardRestore(plain)))["state"]
-            intact = _digest(restored) == meta["digest"]
-        except Exception as error:
-            raise ConfigError(f"checkpoint {where} is damaged ({_short(error)}): {advice}") from None
-        if not intact:
-            raise ConfigError(f"checkpoint {where} is damaged (its contents changed since it was saved): {advice}")
-        return record, _typed(restored, like)
-
-
-def _short(error: Exception) -> str:
-    """The first words of an error, on one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 120 else text[:117] + "..."
+        restored = self._manager.restore(record, args=args.Composite(state=args.StandardRestore(_plain(like))))
+        return record, _typed(restored["state"], like)

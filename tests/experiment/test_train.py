@@ -1,0 +1,162 @@
+"""Runs: the same bits whatever happens to them, and clear words when they cannot go on."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from thzjax.errors import ConfigError
+from thzjax.experiment import train as training
+from thzjax.experiment.checkpoint import Checkpoints
+from thzjax.experiment.config import config_json, read_config, resolve
+from thzjax.experiment.files import append_record, read_records, rewrite_records
+
+SMALL = (
+    "num_envs=32", "minibatches=2", "epochs=1", "hidden=8,8", "updates_per_record=2", "records_per_checkpoint=2",
+    "validation_channels=16",
+)  # fmt: skip
+
+
+class Silent:
+    """Progress that counts, and may break the run at a record."""
+
+    def __init__(self, stop_at=None):
+        self.stop_at, self.seen = stop_at, []
+
+    def start(self, config, done):
+        pass
+
+    def update(self, record, metrics, steps_per_second, seconds_left):
+        self.seen.append(record)
+        if record == self.stop_at:
+            raise RuntimeError("power cut")
+
+    def stop(self):
+        pass
+
+
+def start(folder, records=6, overrides=()):
+    config = resolve("paper-a", steps=records * 64, overrides=(*SMALL, *overrides))
+    training.create_run_folder(folder, config)
+    return config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    config = start(folder)
+    assert training.run_training(config, folder, Silent()) == 0
+    return config, folder
+
+
+def test_a_run_leaves_its_records_and_checkpoints(finished):
+    config, folder = finished
+    records = read_records(folder / "metrics.jsonl")
+    assert [r["record"] for r in records] == list(range(7))
+    assert records[-1]["env_steps"] == 6 * 64 == records[-1]["episodes"]
+    for name in ("episode_return", "sum_rate", "pattern_error", "mu/beam_pattern", "lambda_mean", "x_sum"):
+        assert np.isfinite(records[-1][name])
+    assert {"jax", "device", "seed", "command"} <= set(json.loads((folder / "environment.json").read_text()))
+    with Checkpoints(folder) as checkpoints:
+        assert checkpoints.latest() == config.records
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 4])
+def test_a_broken_run_ends_with_the_same_bytes(finished, tmp_path, stop_at):
+    _, whole = finished
+    folder = tmp_path / "broken"
+    config = start(folder)
+    with pytest.raises(RuntimeError, match="power cut"):
+        training.run_training(config, folder, Silent(stop_at))
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"record": 99, "half a li')  # a kill in the middle of a write
+    assert training.run_training(read_config(folder / "config.json"), folder, Silent()) == 0
+    assert (folder / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+
+
+def test_a_finished_run_is_left_alone(finished):
+    config, folder = finished
+    before = (folder / "metrics.jsonl").read_bytes()
+    progress = Silent()
+    assert training.run_training(config, folder, progress) == 0
+    assert progress.seen == []
+    assert (folder / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    config, folder = finished
+    shutil.copytree(folder, tmp_path / "copy")
+    return config, tmp_path / "copy"
+
+
+def largest_file(folder):
+    return max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove"])
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_serves(copied, damage):
+    config, folder = copied
+    newest = folder / "checkpoints" / str(config.records)
+    victim = largest_file(newest)
+    content = victim.read_bytes()
+    if damage == "truncate":
+        victim.write_bytes(content[: len(content) // 2])
+    elif damage == "flip":
+        middle = len(content) // 2
+        victim.write_bytes(content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :])
+    else:
+        victim.unlink()
+    before = (folder / "metrics.jsonl").read_bytes()
+    with pytest.raises(ConfigError, match="is damaged") as caught:
+        training.run_training(config, folder, Silent())
+    assert "\n" not in str(caught.value)
+    assert f"delete {newest}" in str(caught.value)
+    assert (folder / "metrics.jsonl").read_bytes() == before
+    shutil.rmtree(newest)
+    assert training.run_training(config, folder, Silent()) == 0
+    assert (folder / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(copied):
+    config, folder = copied
+    other = dataclasses.replace(config, seed=5)
+    (folder / "config.json").write_text(config_json(other))
+    with pytest.raises(ConfigError, match=r"another configuration.*seed"):
+        training.run_training(other, folder, Silent())
+
+
+def test_a_run_without_checkpoints_is_not_begun_again(copied):
+    config, folder = copied
+    shutil.rmtree(folder / "checkpoints")
+    with pytest.raises(ConfigError, match="holds no checkpoint"):
+        training.run_training(config, folder, Silent())
+    assert len(read_records(folder / "metrics.jsonl")) == 7
+
+
+def test_an_existing_folder_is_never_written_over(copied):
+    config, folder = copied
+    with pytest.raises(ConfigError, match="exists: choose another --out"):
+        training.create_run_folder(folder, config)
+
+
+def test_divergence_stops_the_run_and_keeps_the_last_good_state(tmp_path):
+    folder = tmp_path / "wild"
+    config = start(folder, overrides=("actor_rate=1e30", "max_grad_norm=1e30"))
+    with pytest.raises(training.Diverged, match="not finite"):
+        training.run_training(config, folder, Silent())
+    for record in read_records(folder / "metrics.jsonl"):
+        assert all(np.isfinite(v) for v in record.values())
+
+
+def test_records_survive_a_cut_line(tmp_path):
+    path = tmp_path / "r.jsonl"
+    append_record(path, {"a": 1})
+    with path.open("a") as file:
+        file.write('{"a":')
+    assert read_records(path) == [{"a": 1}]
+    rewrite_records(path, [{"a": 2}])
+    assert read_records(path) == [{"a": 2}]
+    assert read_records(tmp_path / "none.jsonl") == []

@@ -1,0 +1,5 @@
+"""`python -m thzjax` is the command line."""
+
+from thzjax.cli import run
+
+run()
