@@ -81,7 +81,9 @@ class PaperAction:
     """Paper A's raw action.
 
     Attributes:
-      beam: real and imaginary parts of each user's w_k over sqrt(P/M), in [-1, 1], `[K, 2M]`.
+      beam: real and imaginary parts of each user's w_k over sqrt(P/(M K)), in [-1, 1], `[K, 2M]`. In that
+        unit random beams stay inside the antenna budget; over sqrt(P/M) every row is clipped, and the policy
+        never meets a lower power.
       level: phase level of every element, `[N]`, int32.
     """
 
@@ -108,6 +110,8 @@ class Paper:
         """The design of one action on one channel."""
         del channels, context
         real, imag = jnp.split(action.beam, 2, axis=-1)
-        W = lax.complex(real, imag).T * as_complex(jnp.sqrt(params.power_w / system.spec.antennas))
+        W = lax.complex(real, imag).T * as_complex(
+            jnp.sqrt(params.power_w / (system.spec.antennas * system.spec.users))
+        )
         phase = quantised_phase(action.level, system.spec.phase_bits, system.phase_levels)
         return Design(beamformer=W, reflection=system.snap(params, phase.astype(real.dtype)))
