@@ -6,7 +6,9 @@ They are about 13 cm wide with 10 pt text, which stays legible at half a page.
 
 import functools
 import hashlib
+import html
 import io
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,44 +21,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Records = Sequence[Mapping[str, Any]]
-Rows = Sequence[Mapping[str, Any]]
 
 # Okabe and Ito's palette. Line styles and markers differ too, for print without colour.
-BLUE, SKY, VERMILLION, ORANGE, GREEN, PURPLE = "#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7"
+BLUE, VERMILLION, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#E69F00", "#009E73", "#CC79A7"
 INK, GREY, PALE = "#222222", "#6b6b6b", "#b5b5b5"
 WIDTH_IN = 5.2
 RATE = "sum rate [bit/s/Hz]"
-ERROR = "beam-pattern error [dimensionless]"
 TOLERANCE = 1e-5
 """Relative excess over a limit that float32 rounding may cause and that does not count as exceeding it."""
 
 STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "axes.labelsize": 10,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "legend.fontsize": 9,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.7,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
+    "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 10, "axes.labelsize": 10,
+    "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9, "legend.frameon": False,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": GREY, "axes.labelcolor": INK,
+    "text.color": INK, "xtick.color": INK, "ytick.color": INK, "lines.linewidth": 1.7,
+    "axes.grid": True, "axes.axisbelow": True, "grid.color": "#e4e4e4", "grid.linewidth": 0.6,
+    "figure.constrained_layout.w_pad": 0.07, "figure.facecolor": "white", "savefig.facecolor": "white",
     "text.parse_math": False,  # a dollar sign in a label is a dollar sign
     "text.usetex": False,
     "svg.fonttype": "path",  # looks the same whatever fonts the reader has
-}
+}  # fmt: skip
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -75,22 +59,27 @@ def _styled(function: Callable[P, T]) -> Callable[P, T]:
     return wrapped
 
 
-def _figure(height_in: float) -> "Figure":
+def _axes(height_in: float, **grid: Any) -> tuple["Figure", Any]:
+    """A figure of one width, and its axes."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+    figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+    return figure, figure.subplots(**grid)
+
+
+def _finite(value: Any, otherwise: float) -> float:
+    """The value as a float, or another one where it is missing."""
+    return float(value) if value is not None and np.isfinite(value) else otherwise
 
 
 def _series(records: Records, x: str, y: str) -> tuple[np.ndarray, np.ndarray]:
     """The finite points (x, y) of the records that have both; x counts from 0 at environment step 0."""
 
-    def number(record: Mapping[str, Any], key: str) -> float:
-        value = record.get(key)
-        if value is None:
-            return 0.0 if key == x and record.get("env_steps") == 0 else np.nan
-        return float(value)
+    def point(record: Mapping[str, Any]) -> tuple[float, float]:
+        start = 0.0 if record.get("env_steps") == 0 else np.nan
+        return _finite(record.get(x), start), _finite(record.get(y), np.nan)
 
-    points = np.array([(number(r, x), number(r, y)) for r in records], dtype=float).reshape(-1, 2)
+    points = np.array([point(record) for record in records], dtype=float).reshape(-1, 2)
     points = points[np.all(np.isfinite(points), axis=1)]
     return points[:, 0], points[:, 1]
 
@@ -101,21 +90,25 @@ def _draw(ax: "Axes", points: tuple[np.ndarray, np.ndarray], **style: Any) -> No
         ax.plot(*points, **({"marker": "o", "markersize": 3} if len(points[0]) <= 40 else {}), **style)
 
 
-def _counts(ax: "Axes", label: str) -> None:
-    """An x axis that counts: from 0, 200k for two hundred thousand."""
+def _counts(ax: "Axes", label: str, right: float | None = None) -> None:
+    """An x axis that counts: from 0 to `right`, 200k for two hundred thousand."""
     from matplotlib.ticker import EngFormatter
 
-    right = max((float(np.max(line.get_xdata())) for line in ax.lines), default=0.0)
-    ax.set_xlim(0, right if right > 0 else 1)
+    if right is not None:
+        ax.set_xlim(0, right if right > 0 else 1)
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.set_xlabel(label)
 
 
+def _largest(*series: tuple[np.ndarray, np.ndarray], axis: int = 0) -> float:
+    """The largest x (or y) of several series; 0 where there is none."""
+    return max((float(points[axis].max()) for points in series if len(points[0])), default=0.0)
+
+
 def _legend(figure: "Figure", ax: "Axes", columns: int = 2) -> None:
-    """The legend below the axes, where it covers no data."""
-    handles, labels = ax.get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+    """The legend, each label once, below the axes, where it covers no data."""
+    if named := dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True)):
+        figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=columns)
 
 
 def _spread(wanted: np.ndarray, gap: float) -> np.ndarray:
@@ -138,37 +131,31 @@ def _spread(wanted: np.ndarray, gap: float) -> np.ndarray:
 
 def _label_right(ax: "Axes", labels: Sequence[tuple[float, str, str]], height_in: float) -> None:
     """Write (y, text, colour) right of the axes beside y, moved apart where they would overlap."""
-    if not labels:
-        return
-    ys = np.array([[1.0, y] for y, _, _ in labels])
+    ys = np.array([[1.0, y] for y, _, _ in labels]).reshape(-1, 2)
     wanted = ax.transAxes.inverted().transform(ax.transData.transform(ys))[:, 1]
-    for at, place, (_, text, colour) in zip(wanted, _spread(wanted, 13 / 72 / height_in), labels, strict=True):
+    for at, place, (_, text, colour) in zip(wanted, _spread(wanted, 12.5 / 72 / height_in), labels, strict=True):
         ax.annotate(
             text, xy=(1, at), xytext=(1.05, place), xycoords="axes fraction", textcoords="axes fraction",
             va="center", fontsize=9, color=colour, annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": PALE, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0},
+            arrowprops={"arrowstyle": "-", "color": PALE, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0,
+                        "relpos": (0, 0.5)},
         )  # fmt: skip
 
 
 @_styled
 def learning_curve(records: Records) -> "Figure":
     """Mean sum rate of the training batch and feasible rate on the validation channels, against environment steps."""
-    figure = _figure(3.3)
-    ax = figure.add_subplot()
-    _draw(ax, _series(records, "env_steps", "sum_rate"), color=ORANGE, linewidth=1.2, label="training batch, mean")
+    figure, ax = _axes(3.3)
+    training = _series(records, "env_steps", "sum_rate")
     feasible = _series(records, "env_steps", "validation/rate_feasible")
+    _draw(ax, training, color=ORANGE, linewidth=1.2, label="training batch, mean")
     _draw(ax, feasible, color=BLUE, label="validation channels, feasible")
-    ax.set_ylim(bottom=0)
-    ax.set_ylabel(RATE)
-    _counts(ax, "environment steps")
+    ax.set(ylabel=RATE, ylim=(0, None))
+    _counts(ax, "environment steps", _largest(training, feasible))
     steps, episodes = _series(records, "env_steps", "episodes")
     if len(steps) and episodes[-1] > 0 and steps[-1] > 0:
-        from matplotlib.ticker import EngFormatter
-
         ratio = episodes[-1] / steps[-1]
-        top = ax.secondary_xaxis("top", functions=(lambda x: x * ratio, lambda x: x / ratio))
-        top.set_xlabel("episodes")
-        top.xaxis.set_major_formatter(EngFormatter(sep=""))
+        _counts(ax.secondary_xaxis("top", functions=(lambda x: x * ratio, lambda x: x / ratio)), "episodes")
     _legend(figure, ax)
     return figure
 
@@ -179,23 +166,20 @@ def capacity_against_episodes(records: Records, lines: Mapping[str, float]) -> "
 
     The three best methods are drawn dark, the others thin; each is named, with its rate, at the right.
     """
-    known = {label: float(rate) for label, rate in lines.items() if rate is not None and np.isfinite(rate)}
+    known = {label: rate for label, rate in lines.items() if np.isfinite(_finite(rate, np.nan))}
     height = max(3.5, 1.5 + 0.2 * (len(known) + 1))
-    figure = _figure(height)
-    ax = figure.add_subplot()
+    figure, ax = _axes(height)
     points = _series(records, "episodes", "validation/rate_feasible")
     _draw(ax, points, color=BLUE, linewidth=2.2, zorder=3)
-    _counts(ax, "training episodes")
-    labels = [(float(points[1][-1]), f"learned {points[1][-1]:.2f}", BLUE)] if len(points[0]) else []
-    dashes = ["-", "--", "-."]
-    for place, (label, rate) in enumerate(sorted(known.items(), key=lambda item: -item[1])):
-        best = place < len(dashes)
-        colour, width = (INK, 1.3) if best else (PALE, 0.8)
-        ax.axhline(rate, color=colour, linewidth=width, linestyle=dashes[place] if best else "-", zorder=2)
-        labels.append((rate, f"{label} {rate:.2f}", INK if best else GREY))
-    top = max([y for y, _, _ in labels] + list(points[1]), default=1.0)
-    ax.set_ylim(0, 1.06 * top if top > 0 else 1)
-    ax.set_ylabel("feasible " + RATE)
+    _counts(ax, "training episodes", _largest(points))
+    labels = [(rate, f"learned {rate:.2f}", BLUE) for rate in points[1][-1:]]
+    looks = itertools.chain([(INK, 1.3, "-"), (INK, 1.3, "--"), (INK, 1.3, "-.")], itertools.repeat((PALE, 0.8, "-")))
+    for label, rate in sorted(known.items(), key=lambda item: -item[1]):
+        colour, width, dash = next(looks)
+        ax.axhline(rate, color=colour, linewidth=width, linestyle=dash, zorder=2)
+        labels.append((rate, f"{label} {rate:.2f}", INK if colour == INK else GREY))
+    top = max(_largest(points, axis=1), max(known.values(), default=0.0))
+    ax.set(ylabel="feasible " + RATE, ylim=(0, 1.06 * top or 1))
     ax.grid(False)
     _label_right(ax, labels, height - 0.8)
     return figure
@@ -213,23 +197,24 @@ def beam_patterns(
       patterns: by label: "mean", "low", "high" `[L]` in units of p_ref, and "error".
       p_ref_w: power that counts as 1 [W].
     """
-    figure = _figure(3.6)
-    ax = figure.add_subplot()
+    figure, ax = _axes(3.6)
     grid = np.asarray(grid_deg, dtype=float)
-    every = slice(None, None, max(1, len(grid) // 600))
-    ax.fill_between(grid, np.asarray(desired, dtype=float), step="mid", color="#cfcfcf", linewidth=0, label="desired")
-    colours, dashes = [BLUE, VERMILLION, GREEN, PURPLE, INK], ["-", "--", "-.", ":", "-"]
-    for place, (label, pattern) in enumerate(patterns.items()):
-        colour = colours[place % len(colours)]
+    every = slice(None, None, max(1, len(grid) // 300))
+    desired = np.asarray(desired, dtype=float)
+    turns = np.diff(desired) != 0
+    ends = np.r_[True, turns] | np.r_[turns, True]  # both sides of every edge draw the same steps
+    ends[[0, -1]] = True
+    ax.fill_between(grid[ends], desired[ends], step="mid", color="#cfcfcf", linewidth=0, label="desired")
+    looks = [(BLUE, "-"), (VERMILLION, "--"), (GREEN, "-."), (PURPLE, ":"), (INK, "-")]
+    for (colour, dash), (label, pattern) in zip(itertools.cycle(looks), patterns.items(), strict=False):
         low, mean, high = (np.asarray(pattern[key], dtype=float)[every] for key in ("low", "mean", "high"))
         ax.fill_between(grid[every], low, high, color=colour, alpha=0.16, linewidth=0)
-        name = f"{label}, error {float(pattern['error']):.2f}"
-        ax.plot(grid[every], mean, color=colour, linestyle=dashes[place % len(dashes)], label=name)
+        ax.plot(grid[every], mean, color=colour, linestyle=dash, label=f"{label}, error {float(pattern['error']):.2f}")
     ax.set_xlim(grid[0], grid[-1])
     ax.set_xticks(np.arange(np.ceil(grid[0] / 30) * 30, grid[-1] + 1e-6, 30))
     ax.set_ylim(bottom=0)
-    ax.set_xlabel("direction from broadside [deg]")
-    ax.set_ylabel(f"radiated power / p_ref (p_ref = {1e3 * p_ref_w:.3g} mW)")
+    power = f"radiated power / p_ref\n(p_ref = {1e3 * p_ref_w:.3g} mW)"
+    ax.set(xlabel="direction from broadside [deg]", ylabel=power)
     _legend(figure, ax, columns=2 if len(patterns) > 2 else 3)
     return figure
 
@@ -238,40 +223,34 @@ def beam_patterns(
 def pattern_error_curve(
     records: Records, threshold: float | None, silence_error: float, least_error: float
 ) -> "Figure":
-    """Beam-pattern error against episodes with its threshold and its two reference errors; below, the multiplier."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """Beam-pattern error against episodes, its threshold and two reference errors; below, the multiplier."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    figure = _figure(4.6)
-    ax, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
+    figure, (ax, below) = _axes(4.6, nrows=2, sharex=True, height_ratios=[2, 1])
     training = _series(records, "episodes", "pattern_error")
     validation = _series(records, "episodes", "validation/pattern_error")
     _draw(ax, training, color=ORANGE, linewidth=1.2, label="training batch, mean")
     _draw(ax, validation, color=BLUE, label="validation channels, mean")
-    limits = [(silence_error, "transmit nothing", GREY, "--"), (least_error, "least reachable", GREY, ":")]
-    if threshold is not None:
-        limits.insert(0, (threshold, "threshold", VERMILLION, "-"))
+    limits = [] if threshold is None else [(threshold, "threshold", VERMILLION, "-")]
+    limits += [(silence_error, "transmit nothing", GREY, "--"), (least_error, "least reachable", GREY, ":")]
     for value, _, colour, dash in limits:
         ax.axhline(value, color=colour, linestyle=dash, linewidth=1.2, zorder=1.5)
     shown = np.concatenate([training[1], validation[1], [value for value, *_ in limits]])
     shown = shown[shown > 0]
     ax.set_yscale("log")
-    if len(shown):
-        ax.set_ylim(shown.min() / 1.5, shown.max() * 1.5)
+    ax.set_ylim(shown.min(initial=1) / 1.5, shown.max(initial=1) * 1.5)
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.yaxis.set_minor_locator(NullLocator())
     ax.set_ylabel("beam-pattern error\n[dimensionless]")
     _label_right(ax, [(value, f"{name} {value:.3g}", colour) for value, name, colour, _ in limits if value > 0], 2.3)
     multiplier = _series(records, "episodes", "mu/beam_pattern")
     _draw(below, multiplier, color=PURPLE)
     if not len(multiplier[0]):
         below.text(0.5, 0.5, "no multiplier in use", transform=below.transAxes, ha="center", va="center", color=GREY)
-    below.set_ylim(0, 1.1 * max(multiplier[1], default=0.0) or 1)
-    below.set_ylabel("multiplier μ\n[bit/s/Hz]")
+    below.set(ylabel="multiplier μ\n[bit/s/Hz]", ylim=(0, 1.1 * _largest(multiplier, axis=1) or 1))
     figure.align_ylabels([ax, below])
-    right = max((points[0].max() for points in (training, validation, multiplier) if len(points[0])), default=0)
-    _counts(below, "training episodes")
-    below.set_xlim(0, right if right > 0 else 1)
+    _counts(below, "training episodes", _largest(training, validation, multiplier))
     _legend(figure, ax)
     return figure
 
@@ -279,86 +258,63 @@ def pattern_error_curve(
 @_styled
 def pattern_error_histogram(errors: np.ndarray, threshold: float | None) -> "Figure":
     """Distribution of the error over single channels, before any scaling; the share above the threshold on top."""
-    figure = _figure(3.0)
-    ax = figure.add_subplot()
+    figure, ax = _axes(3.0)
     errors = np.asarray(errors, dtype=float).ravel()
     errors = errors[np.isfinite(errors)]
-    ax.set_xlabel(ERROR)
-    ax.set_ylabel("share of channels [%]")
+    ax.set(xlabel="beam-pattern error [dimensionless]", ylabel="share of channels [%]")
     if not len(errors):
         ax.text(0.5, 0.5, "no channels", transform=ax.transAxes, ha="center", va="center", color=GREY)
         return figure
     # The limit is an edge between two bins, so that no bar is partly above it.
-    limit = np.inf if threshold is None else threshold * (1 + TOLERANCE)
-    low, high = min(errors.min(), limit), max(errors.max(), limit if np.isfinite(limit) else errors.max())
+    limit = errors.min() if threshold is None else threshold * (1 + TOLERANCE)
+    low, high = min(errors.min(), limit), max(errors.max(), limit)
     width = max(high - low, 0.05 * abs(high), 1e-6) / 32
-    anchor = limit if np.isfinite(limit) else low
-    first, last = np.floor((low - anchor) / width), np.ceil((high - anchor) / width) + 1
-    edges = anchor + width * np.arange(first, last + 1)
-    counts, _ = np.histogram(errors, edges)
-    above = edges[:-1] >= limit - width / 2
-    colours = np.where(above, VERMILLION, BLUE)
-    ax.bar(edges[:-1], 100 * counts / len(errors), width=width, align="edge", color=colours, edgecolor="white", lw=0.4)
-    if threshold is None:
-        ax.set_title(f"{len(errors)} channels, no threshold", loc="left")
-    else:
-        ax.axvline(threshold, color=INK, linewidth=1.3, linestyle="--", label=f"threshold {threshold:g}")
-        count = int(np.sum(errors > limit))
-        share = 100 * count / len(errors)
-        ax.set_title(
-            f"{count} of {len(errors)} channels ({share:.1f} %) above the threshold of {threshold:g}", loc="left"
-        )
+    edges = limit + width * np.arange(np.floor((low - limit) / width), np.ceil((high - limit) / width) + 2)
+    share = 100 * np.histogram(errors, edges)[0] / len(errors)
+    colours = np.where((edges[:-1] > limit - width / 2) & (threshold is not None), VERMILLION, BLUE)
+    ax.bar(edges[:-1], share, width=width, align="edge", color=colours, edgecolor="white", linewidth=0.4)
+    title = f"{len(errors)} channels, no threshold"
+    if threshold is not None:
+        ax.axvline(threshold, color=INK, linewidth=1.3, linestyle="--")
+        share_above = f"({100 * np.mean(errors > limit):.1f} %) above the threshold of {threshold:g}"
+        title = f"{np.sum(errors > limit)} of {len(errors)} channels {share_above}"
+    ax.set_title(title, loc="left")
     return figure
 
 
-def row_name(row: Mapping[str, Any]) -> str:
-    """Method and surface of a row in a few words."""
-    return f"{row['method']}, {row['surface']}"
-
-
 @_styled
-def method_comparison(rows: Rows) -> "Figure":
+def method_comparison(rows: Records) -> "Figure":
     """Feasible rate with its 95 % interval for each method and surface, best on top, and the rate before scaling."""
     ordered = sorted(rows, key=lambda row: -_finite(row.get("rate_feasible"), -np.inf))
-    figure = _figure(1.5 + 0.25 * max(len(ordered), 2))
-    ax = figure.add_subplot()
-    named: set[str] = set()
+    figure, ax = _axes(1.5 + 0.25 * max(len(ordered), 2))
     for place, row in enumerate(ordered):
-        rate = _finite(row.get("rate_feasible"), np.nan)
+        rate, raw = _finite(row.get("rate_feasible"), np.nan), _finite(row.get("rate"), np.nan)
         low, high = _finite(row.get("ci_low"), rate), _finite(row.get("ci_high"), rate)
         kind, colour, marker = ("learned", BLUE, "o") if row.get("learned") else ("classical", INK, "s")
-        label = f"{kind}, feasible" if kind not in named else None
-        raw = "as designed, may violate" if not named else None
-        named.add(kind)
-        ax.plot(_finite(row.get("rate"), np.nan), place, "D", color=PALE, markerfacecolor="white", ms=5, label=raw)
-        ax.plot([low, high], [place, place], color=colour, linewidth=2.2, solid_capstyle="butt")
-        ax.plot(rate, place, marker, color=colour, markersize=5, label=label, linestyle="none")
+        ax.plot(raw, place, "D", color=GREY, markerfacecolor="white", ms=5, mew=0.8, label="as designed (may violate)")
+        ax.errorbar(
+            rate, place, xerr=[[max(rate - low, 0)], [max(high - rate, 0)]], fmt=marker, color=colour,
+            markersize=3.5, elinewidth=1.2, capsize=4, label=f"{kind}, feasible, 95 %",
+        )  # fmt: skip
         violation = row.get("violation_rate")
         text = "–" if violation is None else f"{100 * violation:.1f} %"
-        ax.text(1.13, place, text, transform=ax.get_yaxis_transform(), ha="right", va="center", fontsize=9)
-    ax.text(1.13, -1.0, "violates", transform=ax.get_yaxis_transform(), ha="right", va="center", fontsize=9)
-    ax.set_yticks(range(len(ordered)), [row_name(row) for row in ordered])
+        ax.text(1.19, place, text, transform=ax.get_yaxis_transform(), ha="right", va="center", fontsize=9)
+    ax.text(1.19, -1.0, "violates", transform=ax.get_yaxis_transform(), ha="right", va="center", fontsize=9)
+    ax.set_yticks(range(len(ordered)), [f"{row['method']}, {row['surface']}" for row in ordered])
     for tick, row in zip(ax.get_yticklabels(), ordered, strict=True):
         tick.set_color(BLUE if row.get("learned") else INK)
     ax.tick_params(axis="y", length=0)
-    ax.set_ylim(len(ordered) - 0.5, -0.6)
+    ax.set(ylim=(len(ordered) - 0.5, -0.6), xlabel=RATE)
     ax.set_xlim(left=0)
-    ax.set_xlabel(RATE)
-    _legend(figure, ax, columns=3)
+    _legend(figure, ax)
     return figure
 
 
-def _finite(value: Any, otherwise: float) -> float:
-    """The value as a float, or another one where it is missing."""
-    return float(value) if value is not None and np.isfinite(value) else otherwise
-
-
-@_styled
 def _svg(figure: "Figure", salt: str) -> str:
     import matplotlib
 
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": salt}):
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": salt}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
@@ -374,12 +330,12 @@ def to_svg(figure: "Figure", prefix: str = "", label: str = "") -> str:
     text = _svg(figure, prefix or "thzjax")
     text = text[text.index("<svg") :].strip()
     text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # Hundredths of a point are enough, and a fraction of the size.
+    text = re.sub(r'\bd="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), text)
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
     prefix = prefix or "f" + hashlib.sha256(text.encode()).hexdigest()[:8]
     text = re.sub(r'(\bid="|\bhref="#|url\(#)', rf"\g<1>{prefix}-", text)
-    from xml.sax.saxutils import quoteattr
-
-    return text.replace("<svg", f'<svg role="img" aria-label={quoteattr(label)}' if label else "<svg", 1)
+    return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"' if label else "<svg", 1)
 
 
 @_styled

@@ -43,15 +43,15 @@ class PPOConfig:
 
     num_envs: int = 2048
     rollout: int = 1
-    epochs: int = 4
-    minibatches: int = 8
-    actor_rate: float = 1e-3
+    epochs: int = 2
+    minibatches: int = 4
+    actor_rate: float = 2e-3
     critic_rate: float = 2e-3
     decay_rates: bool = True
     clip: float = 0.2
     gamma: float = 0.0
     lam: float = 0.95
-    entropy: float = 0.0
+    entropy: float = 3e-3
     max_grad_norm: float = 0.5
     gradient: str = "first"
     zeroth_alpha: float = 1e-2

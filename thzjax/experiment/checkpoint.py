@@ -28,12 +28,23 @@ def _plain(tree: Any) -> Any:
     return jax.tree.map(leaf, tree)
 
 
+def _template(like: Any) -> Any:
+    """Zeros on the host of the shapes that `_plain` gives; `like` may be abstract."""
+
+    def leaf(x: Any) -> np.ndarray:
+        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+            x = jax.eval_shape(jax.random.key_data, x)
+        return np.zeros(x.shape, x.dtype)
+
+    return jax.tree.map(leaf, like)
+
+
 def _typed(tree: Any, like: Any) -> Any:
     """The inverse of `_plain`, by the types of `like`."""
 
     def leaf(x: Any, model: Any) -> Any:
         if jax.dtypes.issubdtype(model.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(jax.numpy.asarray(x), impl=jax.random.key_impl(model))
+            return jax.random.wrap_key_data(jax.numpy.asarray(x), impl=jax.random.key_impl(jax.random.key(0)))
         return jax.numpy.asarray(x)
 
     return jax.tree.map(leaf, tree, like)
@@ -97,7 +108,8 @@ class Checkpoints:
         write_atomically(self._manifest, json.dumps(complete, indent=1) + "\n")
 
     def load(self, like: Any, config: RunConfig) -> tuple[int, Any]:
-        """(record number, carry) of the newest checkpoint; `like` is a carry of the same shapes.
+        """(record number, carry) of the newest checkpoint; `like` is a carry of the same shapes, or its
+        `jax.eval_shape`.
 
         Raises:
           ConfigError: none there, damaged, or of another configuration; nothing on disk is changed.
@@ -126,5 +138,5 @@ class Checkpoints:
                 f"checkpoint {where} belongs to another configuration (it differs in {', '.join(clash[:5])}): "
                 "put back the run's own checkpoints or config.json"
             )
-        restored = self._manager.restore(record, args=args.Composite(state=args.StandardRestore(_plain(like))))
+        restored = self._manager.restore(record, args=args.Composite(state=args.StandardRestore(_template(like))))
         return record, _typed(restored["state"], like)

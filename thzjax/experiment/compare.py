@@ -19,15 +19,16 @@ from thzjax.experiment.evaluation import (
     add_differences,
     classical_rules,
     draw_channels,
-    evaluate_rule,
-    judge,
+    judge_compiled,
     make_row,
     policy_rule,
     stream_key,
+    time_rule,
 )
 from thzjax.experiment.overrides import differences
 from thzjax.experiment.train import load_weights
 from thzjax.physics.beampattern import beam_pattern, pattern_grid, transmit_covariance
+from thzjax.systems.base import Design
 from thzjax.systems.scenario import Scenario, build
 
 HELD_OUT_SEED = 2
@@ -36,10 +37,19 @@ Say = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Rows, and per-channel judgements in the same order."""
+    """What every method did on the held-out channels; the lists share one order.
+
+    Attributes:
+      rows: the table.
+      judgements: per channel.
+      designs: the designs themselves, projected.
+      rules: compiled design rules, to be used on other channels in a batch of the same size.
+    """
 
     rows: list[dict[str, Any]]
     judgements: list[Judgement]
+    designs: list[Design]
+    rules: list[DesignRule]
 
 
 def learned_rules(folders: Sequence[Path], scenario: Scenario) -> dict[tuple[str, str], DesignRule]:
@@ -87,44 +97,44 @@ def compare(
     learned = learned_rules(folders, scenario)
     channels = draw_channels(system, params, num_channels, seed, HELD_OUT)
     key = stream_key(seed, HELD_OUT)
-    rows, judgements = [], []
+    result = Comparison([], [], [], [])
     for (method, surface), rule in (rules | learned).items():
         say(f"{method}, {surface} surface")
-        judgement, us = evaluate_rule(rule, system, params, channels, key)
-        rows.append(make_row(method, surface, judgement, us, (method, surface) in learned))
-        judgements.append(judgement)
-    add_differences(rows, judgements)
-    return Comparison(rows, judgements)
+        compiled = jax.jit(rule)
+        design, us = time_rule(compiled, params, channels, key)
+        judgement = jax.tree.map(np.asarray, judge_compiled(system, params, channels, design))
+        result.rows.append(make_row(method, surface, judgement, us, (method, surface) in learned))
+        result.judgements.append(judgement)
+        result.designs.append(system.project(params, channels, design))
+        result.rules.append(compiled)
+    add_differences(result.rows, result.judgements)
+    return result
 
 
-def validation_lines(config: RunConfig) -> dict[str, float]:
+def validation_lines(config: RunConfig, result: Comparison) -> dict[str, float]:
     """Feasible rate of every classical design on the channels the learning curve is drawn on."""
     system, params = build(config.scenario)
-    channels = draw_channels(system, params, config.validation_channels, config.validation_seed, VALIDATION)
+    # A batch of the comparison's size, so that its compiled rules serve again; channel i is the same in any batch.
+    size = result.rows[0]["num_channels"]
+    channels = draw_channels(system, params, size, config.validation_seed, VALIDATION)
     key = stream_key(config.validation_seed, VALIDATION)
     lines = {}
-    for (method, surface), rule in classical_rules(system).items():
-        design = jax.jit(rule)(params, channels, key)
-        result = jax.jit(judge, static_argnums=0)(system, params, channels, design)
-        lines[f"{method}, {surface}"] = float(jnp.mean(result.rate_feasible))
+    for row, rule in zip(result.rows, result.rules, strict=True):
+        if not row["learned"]:
+            judgement = judge_compiled(system, params, channels, rule(params, channels, key))
+            lines[f"{row['method']}, {row['surface']}"] = float(
+                jnp.mean(judgement.rate_feasible[: config.validation_channels])
+            )
     return lines
 
 
-def mean_patterns(scenario: Scenario, rules: dict[str, DesignRule], num_channels: int, seed: int) -> dict[str, Any]:
-    """Beam pattern over p_ref of each rule's feasible designs: mean and 10-90 % band over held-out channels."""
+def mean_patterns(scenario: Scenario, designs: dict[str, Design]) -> dict[str, Any]:
+    """Beam pattern over p_ref of designs scaled to the constraints: mean and 10-90 % band over channels, by label."""
     system, params = build(scenario)
-    channels = draw_channels(system, params, num_channels, seed, HELD_OUT)
-    key = stream_key(seed, HELD_OUT)
-    grid = pattern_grid()
-
-    def feasible(rule: DesignRule) -> Any:
-        design = system.project(params, channels, rule(params, channels, key))
-        return system.meet(params, channels, design)
-
     patterns = {}
-    for label, rule in rules.items():
-        design = jax.jit(feasible, static_argnums=0)(rule)
-        power = np.asarray(beam_pattern(transmit_covariance(design.beamformer), grid) / params.p_ref_w)
+    for label, design in designs.items():
+        design = system.meet(params, None, design)
+        power = np.asarray(beam_pattern(transmit_covariance(design.beamformer), pattern_grid()) / params.p_ref_w)
         low, high = np.quantile(power, [0.1, 0.9], axis=0)
         error = float(jnp.mean(system.pattern_error(params, design)))
         patterns[label] = {"mean": power.mean(axis=0), "low": low, "high": high, "error": error}

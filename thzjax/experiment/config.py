@@ -48,7 +48,7 @@ class RunConfig:
     handler: str = "primal_dual"
     horizon: int = 1
     seed: int = 0
-    steps: int = 1_000_000
+    steps: int = 2_000_000
     validation_channels: int = 512
     validation_seed: int = 1
     updates_per_record: int = 8
@@ -94,6 +94,8 @@ _PAPER_PPO = PPOConfig(
     rollout=50,
     epochs=1,
     minibatches=25,
+    actor_rate=1e-3,
+    entropy=0.0,
     decay_rates=False,
     gamma=0.5,
     primal_dual=PrimalDualConfig(step_x=1e-3, step_lambda=1e-3, step_mu=1e-3),

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,9 +22,9 @@ body{font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans
 h1{font-size:1.6rem;line-height:1.25;margin:.3rem 0 .6rem} h2{font-size:1.2rem;margin:2.2rem 0 .5rem}
 p,li{max-width:46rem} figure{margin:1rem 0} figure svg{width:100%;max-width:44rem;height:auto;display:block}
 figcaption{font-size:.9rem;color:#444;max-width:44rem;margin-top:.3rem}
-.scroll{overflow-x:auto} table{border-collapse:collapse;font-size:.9rem}
+.scroll{overflow-x:auto} table{border-collapse:collapse;font-size:.85rem}
 caption{caption-side:bottom;text-align:left;color:#444;padding-top:.5rem;max-width:46rem}
-th,td{padding:.28rem .7rem;text-align:right;border-bottom:1px solid #e2e2e2;white-space:nowrap}
+th,td{padding:.28rem .5rem;text-align:right;border-bottom:1px solid #e2e2e2;white-space:nowrap}
 th{border-bottom:2px solid #999;font-weight:600;vertical-align:bottom}
 th:nth-child(-n+2),td:nth-child(-n+2){text-align:left}
 tr.learned td{background:#e8f1f8;font-weight:600} .plain th,.plain td{text-align:left;white-space:normal}
@@ -128,50 +128,69 @@ def _constraint_sentences(data: ReportData) -> list[str]:
     return sentences
 
 
-def render(data: ReportData) -> str:
-    """The report as one HTML page."""
-    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in findings(data))
+class Picture(NamedTuple):
+    """A figure with its file name, heading and caption."""
+
+    name: str
+    title: str
+    figure: Any
+    caption: str
+
+
+def pictures(data: ReportData) -> list[Picture]:
+    """Every picture of the report, in its order."""
     threshold = "no limit" if data.threshold is None else f"threshold {data.threshold:g}"
-    pictures = [
-        (
+    return [
+        Picture(
+            "learning_curve",
             "Learning curve",
             plotting.learning_curve(data.records),
             "Mean sum rate while training (exploring), and the feasible rate of the deterministic policy on fixed "
             "validation channels, which are neither training nor held-out channels.",
         ),
-        (
+        Picture(
+            "capacity_against_episodes",
             "Capacity of every method against training episodes",
             plotting.capacity_against_episodes(data.records, data.lines),
             "Feasible rate on the validation channels. The classical designs do not learn: they are lines.",
         ),
-        (
+        Picture(
+            "method_comparison",
             "Methods on held-out channels",
             plotting.method_comparison(data.rows),
             "Feasible rate with its 95 % interval; open diamonds are rates before the scaling, which may violate.",
         ),
-        (
+        Picture(
+            "beam_patterns",
             "Beam pattern against the desired one",
             plotting.beam_patterns(data.grid_deg, data.desired, data.patterns, data.p_ref_w),
             "Mean over held-out channels, band from 10 to 90 % of them, after the scaling to the threshold. "
             f"For comparison: error of transmitting nothing {data.silence_error:.3f}, least reachable "
             f"{data.least_error:.3f}.",
         ),
-        (
+        Picture(
+            "pattern_error",
             "Beam-pattern error and its multiplier",
             plotting.pattern_error_curve(data.records, data.threshold, data.silence_error, data.least_error),
             f"Mean error in training and on the validation channels ({threshold}), and the price the multiplier puts "
             "on the constraint's relative slack.",
         ),
-        (
+        Picture(
+            "pattern_error_histogram",
             "Beam-pattern error of single channels",
             plotting.pattern_error_histogram(data.channel_errors, data.threshold),
             "The learned design on held-out channels, as designed, before any scaling.",
         ),
     ]
+
+
+def render(data: ReportData, drawn: Sequence[Picture]) -> str:
+    """The report as one HTML page around its pictures."""
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in findings(data))
     figures = "".join(
-        f"<h2>{escape(title)}</h2><figure>{plotting.to_svg(figure, f'fig{number}', title)}"
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-        for number, (title, figure, caption) in enumerate(pictures)
+        f"<h2>{escape(picture.title)}</h2><figure>{plotting.to_svg(picture.figure, picture.name, picture.title)}"
+        f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
+        for picture in drawn
     )
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
@@ -224,18 +243,9 @@ def _plain_table(values: Mapping[str, str]) -> str:
 
 def write(data: ReportData, folder: Path) -> Path:
     """Write `report.html` and the figures as PNG and SVG into a run folder; returns the page's path."""
-    figures = {
-        "learning_curve": plotting.learning_curve(data.records),
-        "capacity_against_episodes": plotting.capacity_against_episodes(data.records, data.lines),
-        "method_comparison": plotting.method_comparison(data.rows),
-        "beam_patterns": plotting.beam_patterns(data.grid_deg, data.desired, data.patterns, data.p_ref_w),
-        "pattern_error": plotting.pattern_error_curve(
-            data.records, data.threshold, data.silence_error, data.least_error
-        ),
-        "pattern_error_histogram": plotting.pattern_error_histogram(data.channel_errors, data.threshold),
-    }
-    for name, figure in figures.items():
-        plotting.save(figure, folder / "figures" / name)
+    drawn = pictures(data)
+    for picture in drawn:
+        plotting.save(picture.figure, folder / "figures" / picture.name)
     page = folder / "report.html"
-    write_atomically(page, render(data))
+    write_atomically(page, render(data, drawn))
     return page

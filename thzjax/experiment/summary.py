@@ -12,19 +12,16 @@ from thzjax.experiment.compare import (
     Comparison,
     Say,
     compare,
-    learned_rules,
     mean_patterns,
     validation_lines,
 )
 from thzjax.experiment.config import read_config
-from thzjax.experiment.evaluation import classical_rules
 from thzjax.experiment.files import read_records, write_atomically
 from thzjax.experiment.overrides import to_json
 from thzjax.experiment.report import ReportData, write
 from thzjax.physics.beampattern import least_pattern_error, pattern_grid
 from thzjax.systems.scenario import build, desired_beams
 
-PATTERN_CHANNELS = 256
 PACKAGES = ("thzjax", "jax", "flax", "optax", "python")
 
 
@@ -50,17 +47,15 @@ def report_run(folder: Path, num_channels: int, say: Say) -> tuple[Path, Compari
 
 
 def _report_data(folder: Path, config: Any, result: Comparison) -> ReportData:
-    system, params = build(config.scenario)
+    _, params = build(config.scenario)
     records = read_records(folder / "metrics.jsonl")
     timing = [r["env_steps_per_s"] for r in read_records(folder / "timing.jsonl") if "env_steps_per_s" in r]
     compiles = [r["compile_s"] for r in read_records(folder / "timing.jsonl") if "compile_s" in r]
     environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     learned = next(i for i, row in enumerate(result.rows) if row["learned"] and "untrained" not in row["method"])
     untrained = next(row for row in result.rows if row["learned"] and "untrained" in row["method"])
-    rules = {
-        result.rows[learned]["method"]: next(iter(learned_rules([folder], config.scenario).values())),
-        "zf, focused": classical_rules(system)["zf", "focused"],
-    }
+    zf = next(i for i, row in enumerate(result.rows) if (row["method"], row["surface"]) == ("zf", "focused"))
+    patterns = {result.rows[learned]["method"]: result.designs[learned], "zf, focused": result.designs[zf]}
     gram, scenario = params.pattern, config.scenario
     return ReportData(
         title=f"{config.agent.upper()} on {config.preset}, seed {config.seed}",
@@ -81,10 +76,10 @@ def _report_data(folder: Path, config: Any, result: Comparison) -> ReportData:
         command=environment["command"],
         records=records,
         rows=result.rows,
-        lines=validation_lines(config),
+        lines=validation_lines(config, result),
         grid_deg=np.rad2deg(np.asarray(pattern_grid())),
         desired=np.asarray(desired_beams(scenario)),
-        patterns=mean_patterns(scenario, rules, min(PATTERN_CHANNELS, result.rows[0]["num_channels"]), HELD_OUT_SEED),
+        patterns=mean_patterns(scenario, patterns),
         p_ref_w=scenario.p_ref_w,
         channel_errors=result.judgements[learned].pattern_error,
         threshold=scenario.pattern_threshold if "beam_pattern" in scenario.constraints else None,

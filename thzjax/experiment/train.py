@@ -226,7 +226,9 @@ class _Interrupt:
 def load_weights(config: RunConfig, folder: Path) -> tuple[Learner, Any, Any]:
     """(learner, untrained weights, trained weights) of a run folder."""
     learner = make_learner(config)
-    state = learner.init()
+    # The carry's shapes are enough to load it; of its start only the weights are computed.
+    like = jax.eval_shape(learner.agent.init, stream_key(config.seed, TRAIN), learner.params)
+    untrained = jax.jit(lambda key: learner.agent.init(key, learner.params).params)(stream_key(config.seed, TRAIN))
     with Checkpoints(folder) as checkpoints:
-        _, trained = checkpoints.load(state, config)
-    return learner, state.params, trained.params
+        _, trained = checkpoints.load(like, config)
+    return learner, untrained, trained.params
