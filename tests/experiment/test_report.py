@@ -20,8 +20,8 @@ def row(method, surface, rate, learned=False, difference=None, **more):
 
 
 def data(difference=0.1, errors=1.9, handler="primal_dual", threshold=2.0):
-    learned = row("ppo", "learned", 3.9 + difference, True, difference)
-    untrained = row("ppo, untrained", "learned", 2.9, True, -1.0)
+    learned = row("ppo", "policy", 3.9 + difference, True, difference)
+    untrained = row("ppo, untrained", "policy", 2.9, True, -1.0)
     rows = [row("wmmse", "focused", 3.9), row("zf <b>", "focused", 0.6, False, -3.3), untrained, learned]
     grid = np.linspace(-90, 90, 181)
     pattern = {"mean": np.cos(np.deg2rad(grid)), "low": 0 * grid, "high": 1 + 0 * grid, "error": 1.8}

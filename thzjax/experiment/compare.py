@@ -73,8 +73,8 @@ def learned_rules(folders: Sequence[Path], scenario: Scenario) -> dict[tuple[str
             name += f" [{config.handler}]"
         if len(folders) > 1:
             name += f" {folder.name}"
-        rules[name, "learned"] = policy_rule(learner.env, learner.agent.policy, trained)
-        rules[f"{name}, untrained", "learned"] = policy_rule(learner.env, learner.agent.policy, untrained)
+        rules[name, "policy"] = policy_rule(learner.env, learner.agent.policy, trained)
+        rules[f"{name}, untrained", "policy"] = policy_rule(learner.env, learner.agent.policy, untrained)
     return rules
 
 
