@@ -14,7 +14,8 @@ if [ "${1:-}" = --full ]; then
   selection=()
 fi
 
-venv=$root/.venv-test
+# Another Python has another environment: PYTHON=python3.13 ./scripts/test.sh
+venv=$root/.venv-test${PYTHON:+-$(basename "$PYTHON")}
 make_environment "$venv"
 install "$venv" ".[dev]"
 "$venv/bin/ruff" check .

@@ -23,14 +23,16 @@ h1{font-size:1.6rem;line-height:1.25;margin:.3rem 0 .6rem} h2{font-size:1.2rem;m
 p,li{max-width:46rem} figure{margin:1rem 0} figure svg{width:100%;max-width:44rem;height:auto;display:block}
 figcaption{font-size:.9rem;color:#444;max-width:44rem;margin-top:.3rem}
 .scroll{overflow-x:auto} table{border-collapse:collapse;font-size:.85rem}
-caption{caption-side:bottom;text-align:left;color:#444;padding-top:.5rem;max-width:46rem}
+.note{font-size:.85rem;color:#444;margin-top:.5rem}
 th,td{padding:.28rem .5rem;text-align:right;border-bottom:1px solid #e2e2e2;white-space:nowrap}
 th{border-bottom:2px solid #999;font-weight:600;vertical-align:bottom}
 th:nth-child(-n+2),td:nth-child(-n+2){text-align:left}
 tr.learned td{background:#e8f1f8;font-weight:600} .plain th,.plain td{text-align:left;white-space:normal}
 code{background:#f2f2f2;padding:.1rem .3rem;border-radius:3px;overflow-wrap:anywhere}
 ul.findings{padding-left:1.2rem} ul.findings li{margin:.35rem 0}
-@media print{body{max-width:none;font-size:11pt;padding:0} figure,tr{break-inside:avoid}}
+.whole{white-space:nowrap}
+@media print{body{max-width:none;font-size:11pt;padding:0} figure,tr{break-inside:avoid} h2{break-after:avoid}
+ figure svg{max-width:13cm} .scroll{overflow:visible} table{font-size:7.5pt} th,td{padding:.15rem .3rem}}
 """
 
 
@@ -140,6 +142,10 @@ class Picture(NamedTuple):
 def pictures(data: ReportData) -> list[Picture]:
     """Every picture of the report, in its order."""
     threshold = "no limit" if data.threshold is None else f"threshold {data.threshold:g}"
+    references = (
+        f"For comparison: error of transmitting nothing {data.silence_error:.3f}, least reachable "
+        f"{data.least_error:.3f}."
+    )
     return [
         Picture(
             "learning_curve",
@@ -165,8 +171,7 @@ def pictures(data: ReportData) -> list[Picture]:
             "Beam pattern against the desired one",
             plotting.beam_patterns(data.grid_deg, data.desired, data.patterns, data.p_ref_w),
             "Mean over held-out channels, band from 10 to 90 % of them, after the scaling to the threshold. "
-            f"For comparison: error of transmitting nothing {data.silence_error:.3f}, least reachable "
-            f"{data.least_error:.3f}.",
+            + references,
         ),
         Picture(
             "pattern_error",
@@ -179,7 +184,7 @@ def pictures(data: ReportData) -> list[Picture]:
             "pattern_error_histogram",
             "Beam-pattern error of single channels",
             plotting.pattern_error_histogram(data.channel_errors, data.threshold),
-            "The learned design on held-out channels, as designed, before any scaling.",
+            "The learned design on held-out channels, as designed, before any scaling. " + references,
         ),
     ]
 
@@ -187,6 +192,8 @@ def pictures(data: ReportData) -> list[Picture]:
 def render(data: ReportData, drawn: Sequence[Picture]) -> str:
     """The report as one HTML page around its pictures."""
     items = "".join(f"<li>{escape(sentence)}</li>" for sentence in findings(data))
+    option = "--handler projection"  # not to be broken at its hyphens
+    items = items.replace(option, f'<code class="whole">{option}</code>')
     figures = "".join(
         f"<h2>{escape(picture.title)}</h2><figure>{plotting.to_svg(picture.figure, picture.name, picture.title)}"
         f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
@@ -197,13 +204,14 @@ def render(data: ReportData, drawn: Sequence[Picture]) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(data.title)}</title><style>{STYLE}</style></head><body>"
         f'<h1>{escape(data.title)}</h1><ul class="findings">{items}</ul>'
-        f"<h2>Every method on the same channels</h2>{_comparison_table(data.rows)}{figures}"
+        f"<h2>Every method on the same channels</h2>{_comparison_table(data)}{figures}"
         f"<h2>How it was run</h2><p><code>{escape(data.command)}</code></p>{_plain_table(data.settings)}"
         f"<h2>Scenario</h2>{_plain_table(data.scenario)}</body></html>\n"
     )
 
 
-def _comparison_table(rows: Sequence[Row]) -> str:
+def _comparison_table(data: ReportData) -> str:
+    rows = data.rows
     heads = (
         "method", "surface", "feasible rate", "95 % interval", "difference to the<br>best classical", "as designed",
         "channels<br>violated", "pattern<br>error", "µs per<br>channel",
@@ -227,12 +235,13 @@ def _comparison_table(rows: Sequence[Row]) -> str:
         f"Sum rates in bit/s/Hz, means over {rows[0]['num_channels']} held-out channels, the same for every method. "
         "Feasible rate: each design is scaled down on each channel until every constraint holds, and judged then; a "
         "rate that violates a constraint stands only under “as designed”. ZF, MRT, RZF and WMMSE know nothing of "
-        "the beam pattern before that scaling. Pattern errors are those as designed."
+        "the beam pattern before that scaling. Pattern errors are those as designed; transmitting nothing has "
+        f"{data.silence_error:.3f}, the least reachable is {data.least_error:.3f}."
     )
     head = "".join(f"<th>{text}</th>" for text in heads)
     return (
-        f'<div class="scroll"><table><caption>{caption}</caption><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f'<tbody>{body}</tbody></table></div><p class="note">{caption}</p>'
     )
 
 
