@@ -106,7 +106,7 @@ def train(
 def _default_channels(run: "RunConfig") -> int:
     from thzjax.experiment.config import QUICK_STEPS
 
-    return 512 if run.steps <= QUICK_STEPS else 1024
+    return 512 if run.steps <= QUICK_STEPS else 2048
 
 
 def _write_report(folder: Path, channels: int) -> None:
@@ -117,7 +117,7 @@ def _write_report(folder: Path, channels: int) -> None:
     print(f"report: {page}")
 
 
-def report(run: Run, /, channels: int = 1024) -> int:
+def report(run: Run, /, channels: int = 2048) -> int:
     """Judge a run on held-out channels and write its report.html, comparison.json and figures again.
 
     Example:
@@ -131,7 +131,7 @@ def report(run: Run, /, channels: int = 1024) -> int:
     return OK
 
 
-def evaluate(run: Run, /, channels: int = 1024, json: Path | None = None) -> int:
+def evaluate(run: Run, /, channels: int = 2048, json: Path | None = None) -> int:
     """Judge a run's trained and untrained policy on held-out channels.
 
     Example:
@@ -158,7 +158,7 @@ def compare(
     preset: Preset,
     runs: Runs = (),
     /,
-    channels: int = 1024,
+    channels: int = 2048,
     json: Path | None = None,
     out: Path | None = None,
     overrides: Overrides = (),
@@ -238,6 +238,7 @@ def _progress(what: str) -> Callable[[str], None]:
 def _table(rows: list[dict[str, Any]]) -> str:
     """Rows as text, best feasible rate first."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -255,8 +256,8 @@ def _table(rows: list[dict[str, Any]]) -> str:
         table.add_column(name, justify="left" if name in ("method", "surface") else "right")
     for row in sorted(rows, key=lambda r: -r["rate_feasible"]):
         table.add_row(
-            row["method"],
-            row["surface"],
+            escape(row["method"]),
+            escape(row["surface"]),
             f"{row['rate_feasible']:.3f}",
             f"{row['ci_low']:.3f} .. {row['ci_high']:.3f}",
             f"{row['rate']:.3f}",

@@ -68,11 +68,10 @@ def learned_rules(folders: Sequence[Path], scenario: Scenario) -> dict[tuple[str
                 f"own preset {config.preset!r} and overrides"
             )
         learner, untrained, trained = load_weights(config, folder)
-        name = config.agent + ("" if config.configuration == "default" else f" ({config.configuration})")
-        if config.handler != "primal_dual":
-            name += f" [{config.handler}]"
+        usual = ("default", "primal_dual")
+        name = ", ".join([config.agent, *(o for o in (config.configuration, config.handler) if o not in usual)])
         if len(folders) > 1:
-            name += f" {folder.name}"
+            name += f" ({folder.name})"
         rules[name, "policy"] = policy_rule(learner.env, learner.agent.policy, trained)
         rules[f"{name}, untrained", "policy"] = policy_rule(learner.env, learner.agent.policy, untrained)
     return rules

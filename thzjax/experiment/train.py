@@ -53,7 +53,7 @@ def make_learner(config: RunConfig) -> Learner:
     return Learner(config, env, params, make_agent(config, env))
 
 
-def _make_chunk(learner: Learner) -> Callable[[Any, Any], tuple[Any, dict[str, jax.Array]]]:
+def make_chunk(learner: Learner) -> Callable[[Any, Any], tuple[Any, dict[str, jax.Array]]]:
     """`(state, validation channels) -> (state, metrics)`: the updates of one record and a look at validation."""
     config, params, agent = learner.config, learner.params, learner.agent
 
@@ -154,7 +154,7 @@ def run_training(config: RunConfig, folder: Path, progress: Any) -> int:
             return 0
         progress.start(config, done)
         begin = time.perf_counter()
-        chunk = jax.jit(_make_chunk(learner), donate_argnums=0).lower(state, channels).compile()
+        chunk = jax.jit(make_chunk(learner), donate_argnums=0).lower(state, channels).compile()
         append_record(timing_file, {"record": done, "compile_s": round(time.perf_counter() - begin, 3)})
         episodes = read_records(metrics_file)[-1]["episodes"]
         steps_per_record = config.updates_per_record * config.ppo.steps_per_update
