@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The main job: set up, train primal-dual PPO on paper A's system, judge it on held-out channels, write the report.
-#   ./scripts/run.sh                 about two minutes of training and evaluation on 2 CPU cores
-#   ./scripts/run.sh --quick         a fifth of the training
-#   ./scripts/run.sh --seed 1 ...    any option of `thzjax train`
+#   ./scripts/run.sh                 about two minutes on 2 CPU cores, the installation included
+#   ./scripts/run.sh --quick         a tenth of the training
+#   ./scripts/run.sh --seed 1 ...    any option of `thzjax train`, --resume RUN and --config FILE among them
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/environment.sh
@@ -10,11 +10,13 @@ cd "$(dirname "$0")/.."
 make_environment .venv
 install .venv .
 
-out=runs/$(date +%Y%m%d-%H%M%S)
+preset=(paper-a)
+out=(--out "runs/$(date +%Y%m%d-%H%M%S)")
 for argument in "$@"; do
-  case $argument in --out | --out=* | --resume | --resume=*) out= ;; esac
+  case $argument in
+    --resume | --resume=*) preset=() out=() ;;
+    --config | --config=*) preset=() ;;
+    --out | --out=*) out=() ;;
+  esac
 done
-if [ -n "$out" ]; then
-  exec .venv/bin/thzjax train paper-a --agent ppo --out "$out" "$@"
-fi
-exec .venv/bin/thzjax train "$@"
+exec .venv/bin/thzjax train ${preset[@]+"${preset[@]}"} ${out[@]+"${out[@]}"} "$@"
