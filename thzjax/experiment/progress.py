@@ -32,24 +32,29 @@ class TrainingProgress:
             print(f"compiling, then {config.records - done} of {config.records} records to go", file=sys.stderr)
             return
         from rich.console import Console
+        from rich.live import Live
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(),
             TaskProgressColumn(),
             TimeRemainingColumn(),
+            TextColumn("left"),
             TextColumn("{task.fields[rate]}"),
-            console=Console(stderr=True),
         )
-        self._task = self._bar.add_task("compiling", total=config.records, completed=done, rate="")
-        self._bar.start()
+        self._task = self._bar.add_task("", total=config.records, completed=done, rate="compiling")
+        # The numbers stand below the bar: beside it they would push it off a narrow terminal.
+        self._live = Live(self._bar, console=Console(stderr=True), refresh_per_second=4)
+        self._live.start()
 
     def update(self, record: int, metrics: dict[str, Any], steps_per_second: float, seconds_left: float) -> None:
         """Show one record."""
         rate = f"{steps_per_second / 1000:.1f} k steps/s"
         if self._bar:
-            self._bar.update(self._task, completed=record, description=describe(metrics), rate=rate)
+            from rich.console import Group
+
+            self._bar.update(self._task, completed=record, rate=rate)
+            self._live.update(Group(self._bar, describe(metrics)))
             return
         now = time.monotonic()
         if now - self._last > SECONDS_BETWEEN_LINES or record == self._total:
@@ -60,5 +65,5 @@ class TrainingProgress:
     def stop(self) -> None:
         """Leave the terminal as it was."""
         if self._bar:
-            self._bar.stop()
+            self._live.stop()
             self._bar = None
