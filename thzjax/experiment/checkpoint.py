@@ -18,12 +18,12 @@ KEEP = 3
 
 
 def _plain(tree: Any) -> Any:
-    """Typed keys as their integer data, everything on the host."""
+    """Typed keys as their integer data, empty arrays (no surface) as one zero: orbax saves neither. On the host."""
 
     def leaf(x: Any) -> np.ndarray:
         if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
             x = jax.random.key_data(x)
-        return np.asarray(x)
+        return np.asarray(x) if x.size else np.zeros(1, x.dtype)
 
     return jax.tree.map(leaf, tree)
 
@@ -34,7 +34,7 @@ def _template(like: Any) -> Any:
     def leaf(x: Any) -> np.ndarray:
         if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
             x = jax.eval_shape(jax.random.key_data, x)
-        return np.zeros(x.shape, x.dtype)
+        return np.zeros(x.shape if x.size else 1, x.dtype)
 
     return jax.tree.map(leaf, like)
 
@@ -45,7 +45,7 @@ def _typed(tree: Any, like: Any) -> Any:
     def leaf(x: Any, model: Any) -> Any:
         if jax.dtypes.issubdtype(model.dtype, jax.dtypes.prng_key):
             return jax.random.wrap_key_data(jax.numpy.asarray(x), impl=jax.random.key_impl(jax.random.key(0)))
-        return jax.numpy.asarray(x)
+        return jax.numpy.asarray(x).reshape(model.shape) if model.size else jax.numpy.zeros(model.shape, model.dtype)
 
     return jax.tree.map(leaf, tree, like)
 
