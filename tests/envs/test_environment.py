@@ -1,5 +1,7 @@
 """The environment's contract, and what the structured maps promise."""
 
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -128,6 +130,17 @@ def test_the_level_sets_the_pattern_error():
         design, _ = env.design(params, state, zeros.at[-1].set(level))
         expected = 2.0 * np.exp(env.actions.level_scale * level)
         np.testing.assert_allclose(env.system.pattern_error(params, design), expected, rtol=1e-4)
+
+
+def test_the_level_means_nothing_where_the_pattern_is_no_constraint():
+    env, params = make()
+    free = dataclasses.replace(env, system=dataclasses.replace(env.system, constraints=("antenna_power",)))
+    _, state = free.reset(jax.random.key(0), params)
+    zeros = free.actions.zeros(free.system.spec)
+    one, two = (free.design(params, state, zeros.at[-1].set(level))[0] for level in (-1.0, 1.0))
+    np.testing.assert_array_equal(one.beamformer, two.beamformer)
+    strongest = jnp.max(jnp.sum(jnp.abs(one.beamformer) ** 2, axis=-1))
+    np.testing.assert_allclose(strongest, params.power_w / 5, rtol=1e-5)
 
 
 def test_projection_of_constraints_never_exceeds_them():

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
@@ -149,6 +150,17 @@ def test_divergence_stops_the_run_and_keeps_the_last_good_state(tmp_path):
         training.run_training(config, folder, Silent())
     for record in read_records(folder / "metrics.jsonl"):
         assert all(np.isfinite(v) for v in record.values())
+
+
+def test_a_run_without_a_surface_is_saved_and_resumed(tmp_path):
+    folder = tmp_path / "bare"
+    config = start(folder, records=3, overrides=("surface_shape=0,0", "num_users=2"))
+    with pytest.raises(RuntimeError, match="power cut"):
+        training.run_training(config, folder, Silent(2))
+    assert training.run_training(config, folder, Silent()) == 0
+    assert read_records(folder / "metrics.jsonl")[-1]["record"] == 3
+    _, untrained, trained = training.load_weights(config, folder)
+    assert jax.tree.structure(untrained) == jax.tree.structure(trained)
 
 
 def test_records_survive_a_cut_line(tmp_path):

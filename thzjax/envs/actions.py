@@ -16,7 +16,6 @@ from jax import Array, lax
 from thzjax.beamforming.linear import regularised
 from thzjax.envs.frame import Frame, channel_frame, surface_phases
 from thzjax.numeric import as_complex
-from thzjax.physics.beampattern import largest_power_scale, transmit_covariance
 from thzjax.physics.surface import quantised_phase
 from thzjax.systems.base import Design, Spec, System
 
@@ -71,9 +70,8 @@ class Structured:
         power = jax.nn.softmax(self.power_scale * log_power)
         W = W * as_complex(jnp.sqrt(power))
         W = system.fit_power(params, W[:, jnp.argsort(frame.order)])
-        budget = params.pattern_threshold * jnp.exp(self.level_scale * jnp.clip(level[0], -8, 8))
-        scale = largest_power_scale(transmit_covariance(W), params.pattern, budget, params.p_ref_w)
-        return Design(beamformer=W * as_complex(jnp.sqrt(scale)), reflection=reflection)
+        budget = jnp.exp(self.level_scale * jnp.clip(level[0], -8, 8))
+        return system.meet(params, channels, Design(beamformer=W, reflection=reflection), budget)
 
 
 @struct.dataclass

@@ -67,8 +67,11 @@ class System(Protocol):
     def project(self, params: Any, channels: Any, design: Design) -> Design:
         """Enforce exactly what has a closed-form Euclidean projection (powers, discrete phases)."""
 
-    def meet(self, params: Any, channels: Any, design: Design) -> Design:
-        """Scale a projected design so that every constraint with a closed-form scaling holds."""
+    def meet(self, params: Any, channels: Any, design: Design, budget: float | Array = 1.0) -> Design:
+        """Scale a projected design so that every constraint with a closed-form scaling holds.
+
+        `budget` multiplies the limits, for a designer who spends more on one channel and less on another.
+        """
 
     def fit_power(self, params: Any, beamformer: Array) -> Array:
         """Scale a beamformer by one scalar to exactly use the power budget, bending no null."""

@@ -278,13 +278,17 @@ class IrsIsac:
             reflection=self.snap(params, angle_or_zero(design.reflection)),
         )
 
-    def meet(self, params: Params, channels: Channels, design: Design) -> Design:
-        """W scaled by the largest factor <= 1 that meets the pattern threshold (a quadratic in the power)."""
+    def meet(self, params: Params, channels: Channels, design: Design, budget: float | Array = 1.0) -> Design:
+        """W scaled by the largest factor <= 1 that meets `budget` times the pattern threshold.
+
+        A closed form, as the error is quadratic in the power. Where no factor meets it, the one of least error.
+        """
         del channels
         if "beam_pattern" not in self.constraints:
             return design
         covariance = beampattern.transmit_covariance(design.beamformer)
-        scale = beampattern.largest_power_scale(covariance, params.pattern, params.pattern_threshold, params.p_ref_w)
+        threshold = budget * params.pattern_threshold
+        scale = beampattern.largest_power_scale(covariance, params.pattern, threshold, params.p_ref_w)
         # An ulp under, so that rounding does not lift the error over the threshold again.
         root = jnp.sqrt(scale) * (1 - 4 * jnp.finfo(scale.dtype).eps)
         return design.replace(beamformer=design.beamformer * as_complex(root)[..., None, None])
