@@ -132,7 +132,7 @@ def test_train_evaluate_compare_report(tmp_path):
     rows = json.loads((tmp_path / "run" / "comparison.json").read_text())
     learned = next(r for r in rows if r["method"] == "ppo")
     untrained = next(r for r in rows if r["method"] == "ppo, untrained")
-    # 200 k steps reach 3.9 to 4.0 over seeds; the prototype's mark for the whole run was 3.6.
+    # Seed 0 reaches 3.88 on these channels after 200 k steps, from 2.86; 3.6 is what the whole run must reach.
     assert learned["rate_feasible"] > 3.6 > untrained["rate_feasible"]
     assert learned["pattern_error"] <= 2.0
     assert learned["num_channels"] == 512

@@ -60,7 +60,7 @@ def train(
       seed: fixes everything random.
       steps: environment steps; default by configuration.
       out: run folder to make; default runs/PRESET-AGENT-SEED.
-      quick: a run of well under a minute, for trying things.
+      quick: a run of about a minute, report included, for trying things.
       resume: run folder to go on with; takes no other option but --report.
       config: a config.json to start from instead of a preset.
       overrides: options of the scenario or learner, such as power_w=0.01 ppo.clip=0.1.

@@ -17,7 +17,7 @@ def aligned_reflections(channels: Any, sweeps: int = 2) -> tuple[Array, Array]:
 
     Args:
       channels: `direct[..., K, M]`, `surface_to_user[..., K, N]`, `bs_to_surface[..., N, M]`.
-      sweeps: beam and phase alternations; 2 is within 1 % of 20 on the presets.
+      sweeps: beam and phase alternations; on `paper-a` the strongest row's norm after 2 is within 0.5 % of 20.
 
     Returns:
       (unit-modulus reflections `[..., K, N]`, |row|^2 each user then has `[..., K]`).

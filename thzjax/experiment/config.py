@@ -86,9 +86,8 @@ class RunConfig:
 
 
 # Paper A, Section VI: 30- and 20-unit networks (in the policy), rates 1e-3 and 2e-3, 50 steps an episode, batch 32,
-# primal-dual steps 1e-3. It gives no discount, no number of environments and no number of epochs; those are this
-# project's (4 epochs of 32-sample minibatches move the policy by a KL divergence of 2 per update and end at 0.4
-# bit/s/Hz; one epoch by 0.6, and ends at 1.0).
+# primal-dual steps 1e-3. It gives no discount, no number of environments and no
+# number of epochs; those are this project's.
 _PAPER_PPO = PPOConfig(
     num_envs=16,
     rollout=50,

@@ -86,13 +86,7 @@ class System(Protocol):
         """A feasible-power design that looks at nothing."""
 
 
-def satisfied(slack: dict[str, Array], tolerance: float | None = None) -> Array:
+def satisfied(slack: dict[str, Array]) -> Array:
     """True where every named constraint holds, `[...]`: slack >= -1e-6 in float64, -1e-5 in float32."""
-
-    def least(value: Array) -> float:
-        if tolerance is not None:
-            return -tolerance
-        return -1e-6 if value.dtype == jnp.float64 else FLOAT32_SLACK
-
-    held = [value >= least(value) for value in slack.values()]
+    held = [value >= (-1e-6 if value.dtype == jnp.float64 else FLOAT32_SLACK) for value in slack.values()]
     return jnp.all(jnp.stack(jnp.broadcast_arrays(*held)), axis=0)
