@@ -1,8 +1,12 @@
 """Small numeric helpers that keep dtypes honest under strict promotion."""
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
+
+from thzjax.errors import ConfigError
 
 
 def as_real(x: ArrayLike) -> Array:
@@ -49,3 +53,32 @@ def unit_phasor(x: Array) -> Array:
     norm2 = abs2(x)
     zero = norm2 <= jnp.finfo(norm2.dtype).tiny
     return jnp.where(zero, jnp.ones_like(x), x) / as_complex(jnp.sqrt(jnp.where(zero, 1, norm2)))
+
+
+def as_reals(*values: ArrayLike) -> tuple[Array, ...]:
+    """The values as real arrays of one common precision; Python numbers adapt to the arrays beside them."""
+    dtype = jnp.result_type(*values)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        dtype = jnp.result_type(float)
+    return tuple(jnp.asarray(value, dtype) for value in values)
+
+
+def row(x: ArrayLike, like: Array, extra: int = 1) -> Array:
+    """The vector `x[n]` in the precision of the real `like[...]`, shaped `[1, .., 1, n]` to follow its axes.
+
+    Written out, so that it also works where rank promotion raises.
+    """
+    x = jnp.asarray(x, like.dtype)
+    return x.reshape((1,) * (like.ndim + extra - 1) + x.shape)
+
+
+def refuse_unless(allowed: Array, value: Array, message: str) -> Array:
+    """`value`, NaN where it is not allowed; on the host (not traced) an error instead.
+
+    Raises:
+      ConfigError: a concrete value is not allowed.
+    """
+    if not isinstance(allowed, jax.core.Tracer) and not bool(jnp.all(allowed)):
+        worst = np.ravel(np.asarray(value))[np.argmin(np.ravel(np.asarray(allowed)))]
+        raise ConfigError(f"{message}, not {worst:g}")
+    return jnp.where(allowed, value, jnp.nan)

@@ -19,7 +19,8 @@ from thzjax.experiment.config import read_config
 from thzjax.experiment.files import read_records, write_atomically
 from thzjax.experiment.overrides import to_json
 from thzjax.experiment.report import ReportData, write
-from thzjax.physics.beampattern import least_pattern_error, pattern_grid
+from thzjax.physics.beampattern import pattern_grid
+from thzjax.physics.beampattern_optimum import least_pattern_error
 from thzjax.systems.scenario import build, desired_beams
 
 PACKAGES = ("thzjax", "jax", "flax", "optax", "python")

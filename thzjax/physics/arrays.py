@@ -1,11 +1,13 @@
 """Antenna and surface arrays: steering vectors and path matrices."""
 
 import jax.numpy as jnp
-from jax import Array
+import numpy as np
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from thzjax.errors import ConfigError
-from thzjax.numeric import as_complex, as_real, cis
+from thzjax.numeric import as_complex, as_real, as_reals, cis, row
+from thzjax.units import SPEED_OF_LIGHT
 
 
 def linear_phases(direction_cosine: ArrayLike, num: int, spacing: ArrayLike = 0.5) -> Array:
@@ -19,9 +21,8 @@ def linear_phases(direction_cosine: ArrayLike, num: int, spacing: ArrayLike = 0.
     Returns:
       Phases [rad], `[..., num]`.
     """
-    u = as_real(direction_cosine)
-    index = jnp.arange(num, dtype=u.dtype)
-    return (2 * jnp.pi * spacing * u)[..., None] * index
+    turn = 2 * jnp.pi * spacing * as_real(direction_cosine)
+    return turn[..., None] * row(jnp.arange(num), turn)
 
 
 def ula_steering(
@@ -30,7 +31,7 @@ def ula_steering(
     spacing: float = 0.5,
     convention: str = "broadside",
     unit_norm: bool = True,
-    freq_ratio: float = 1.0,
+    freq_ratio: ArrayLike = 1.0,
 ) -> Array:
     """Transmit steering vector of a uniform linear array: a_m = exp(-j 2 pi d r m sin(angle)) [/ sqrt(num)].
 
@@ -43,7 +44,7 @@ def ula_steering(
       convention: "broadside" uses sin(angle); "axis" uses cos(angle), paper A's literal (5), in which +40 and
         -40 degrees are one vector.
       unit_norm: divide by sqrt(num).
-      freq_ratio: r = f/f_c; other than 1 it makes beam squint.
+      freq_ratio: r = f/f_c, `[...]`; other than 1 it makes beam squint.
 
     Returns:
       Complex `[..., num]`.
@@ -70,7 +71,7 @@ def planar_response(
     shape: tuple[int, int],
     spacing: tuple[float, float] = (0.5, 0.5),
     unit_norm: bool = False,
-    freq_ratio: float = 1.0,
+    freq_ratio: ArrayLike = 1.0,
     origin: str = "corner",
 ) -> Array:
     """Response of a planar array to a plane wave given by its direction cosines along rows and columns.
@@ -96,7 +97,7 @@ def upa_steering(
     shape: tuple[int, int],
     spacing: tuple[float, float] = (0.5, 0.5),
     unit_norm: bool = False,
-    freq_ratio: float = 1.0,
+    freq_ratio: ArrayLike = 1.0,
     origin: str = "corner",
 ) -> Array:
     """Arrival response of a uniform planar array in its own y-z plane, rows along y, columns along z.
@@ -111,7 +112,7 @@ def upa_steering(
       shape: (rows, cols).
       spacing: (d_r, d_c) in carrier wavelengths.
       unit_norm: divide by sqrt(rows*cols).
-      freq_ratio: r = f/f_c.
+      freq_ratio: r = f/f_c, `[...]`; other than 1 it makes beam squint.
       origin: phase reference, "corner" (element 0) or "centre".
 
     Returns:
@@ -124,8 +125,117 @@ def upa_steering(
     """
     azimuth_rad, elevation_rad = as_real(azimuth_rad), as_real(elevation_rad)
     cosine_rows = jnp.cos(elevation_rad) * jnp.sin(azimuth_rad)
-    cosine_cols = jnp.sin(elevation_rad) + jnp.zeros_like(cosine_rows)
+    cosine_cols = jnp.broadcast_to(jnp.sin(elevation_rad), cosine_rows.shape)
     return planar_response(cosine_rows, cosine_cols, shape, spacing, unit_norm, freq_ratio, origin)
+
+
+def upa_steering_derivatives(
+    azimuth_rad: ArrayLike,
+    elevation_rad: ArrayLike,
+    shape: tuple[int, int],
+    spacing: tuple[float, float] = (0.5, 0.5),
+    unit_norm: bool = False,
+    freq_ratio: ArrayLike = 1.0,
+    origin: str = "corner",
+) -> tuple[Array, Array, Array]:
+    """`upa_steering` and its derivatives by the angles: (v, dv/daz, dv/del), each `[..., rows*cols]`.
+
+    dv = j dphase v with phase = 2 pi r (d_r row cos(el) sin(az) + d_c col sin(el)). Arguments as there.
+    """
+    azimuth_rad, elevation_rad = jnp.broadcast_arrays(*as_reals(azimuth_rad, elevation_rad))
+    v = upa_steering(azimuth_rad, elevation_rad, shape, spacing, unit_norm, freq_ratio, origin)
+    rows, cols = shape
+    offset = ((rows - 1) / 2, (cols - 1) / 2) if origin == "centre" else (0.0, 0.0)
+    row_number, col_number = np.divmod(np.arange(rows * cols), cols)
+
+    def slope(cosine_rows: Array, cosine_cols: Array) -> Array:
+        turn_rows, turn_cols = 2 * jnp.pi * spacing[0] * freq_ratio, 2 * jnp.pi * spacing[1] * freq_ratio
+        along_rows = (turn_rows * cosine_rows)[..., None] * row(row_number - offset[0], cosine_rows)
+        along_cols = (turn_cols * cosine_cols)[..., None] * row(col_number - offset[1], cosine_cols)
+        phase = along_rows + along_cols
+        return lax.complex(jnp.zeros_like(phase), phase) * v
+
+    cos_el, sin_el = jnp.cos(elevation_rad), jnp.sin(elevation_rad)
+    by_azimuth = slope(cos_el * jnp.cos(azimuth_rad), jnp.zeros_like(cos_el))
+    by_elevation = slope(-sin_el * jnp.sin(azimuth_rad), cos_el)
+    return v, by_azimuth, by_elevation
+
+
+def direction_vector(azimuth_rad: ArrayLike, elevation_rad: ArrayLike) -> Array:
+    """Unit vector (cos(el) cos(az), cos(el) sin(az), sin(el)) from an array whose normal is x, `[..., 3]`."""
+    azimuth_rad, elevation_rad = jnp.broadcast_arrays(*as_reals(azimuth_rad, elevation_rad))
+    flat = jnp.cos(elevation_rad)
+    return jnp.stack([flat * jnp.cos(azimuth_rad), flat * jnp.sin(azimuth_rad), jnp.sin(elevation_rad)], axis=-1)
+
+
+def upa_positions(shape: tuple[int, int], spacing_m: tuple[float, float], origin: str = "corner") -> Array:
+    """Element positions of a planar array in its own y-z plane, index row*cols + col, `[rows*cols, 3]` [m].
+
+    Args:
+      shape: (rows, cols): rows along y, columns along z.
+      spacing_m: (d_r, d_c) [m].
+      origin: "corner" (element 0 at 0) or "centre".
+
+    Raises:
+      ConfigError: unknown origin.
+    """
+    rows, cols = shape
+    if origin not in ("corner", "centre"):
+        raise ConfigError(f"origin={origin!r} is unknown: use 'corner' or 'centre'")
+    y, z = (np.arange(n) - ((n - 1) / 2 if origin == "centre" else 0) for n in (rows, cols))
+    y, z = np.repeat(y * spacing_m[0], cols), np.tile(z * spacing_m[1], rows)
+    return jnp.asarray(np.stack([np.zeros_like(y), y, z], axis=-1), dtype=float)
+
+
+def array_response(
+    element_positions_m: Array, azimuth_rad: ArrayLike, elevation_rad: ArrayLike, freq_hz: ArrayLike
+) -> Array:
+    """Arrival response of elements anywhere to a plane wave: v_n = exp(j 2 pi f (p_n - p_0).u/c).
+
+    Args:
+      element_positions_m: p, `[..., N, 3]` [m].
+      azimuth_rad, elevation_rad: direction of the source, `[...]` (see `direction_vector`).
+      freq_hz: f [Hz], `[...]`.
+
+    Returns:
+      Complex `[..., N]`, 1 at element 0; the departure row is its transpose.
+    """
+    p, azimuth_rad, elevation_rad, freq_hz = as_reals(element_positions_m, azimuth_rad, elevation_rad, freq_hz)
+    u = direction_vector(azimuth_rad, elevation_rad)
+    ahead = jnp.sum((p - p[..., :1, :]) * u[..., None, :], axis=-1)
+    return cis((2 * jnp.pi / SPEED_OF_LIGHT * freq_hz)[..., None] * ahead)
+
+
+def near_field_steering(element_positions_m: Array, source_position_m: Array, freq_hz: ArrayLike) -> Array:
+    """Arrival response to a spherical wave: exp(-j 2 pi f (r_n - r_0)/c), r_n the distance to element n.
+
+    Its far limit is `array_response`, that is `upa_steering` for a planar array and conj(`ula_steering`) for a
+    linear one.
+
+    Args:
+      element_positions_m: p, `[..., N, 3]` [m].
+      source_position_m: s, `[..., 3]` [m].
+      freq_hz: f [Hz], `[...]`.
+
+    Returns:
+      Complex `[..., N]`, 1 at element 0; the departure row is its transpose.
+
+    Source: the spherical-wave model, e.g. Friedlander, 2019.
+    """
+    p, s, freq_hz = as_reals(element_positions_m, source_position_m, freq_hz)
+    first = p[..., :1, :]
+    s = s[..., None, :]
+    distance, distance_0 = jnp.linalg.norm(s - p, axis=-1), jnp.linalg.norm(s - first, axis=-1)
+    # r_n - r_0 = (r_n^2 - r_0^2)/(r_n + r_0), with the squares' difference in factors: two distances of metres leave
+    # float32 no digit of a wavelength.
+    difference = jnp.sum((p - first) * ((p - s) + (first - s)), axis=-1) / (distance + distance_0)
+    return cis(-(2 * jnp.pi / SPEED_OF_LIGHT * freq_hz)[..., None] * difference)
+
+
+def fraunhofer_distance(aperture_m: ArrayLike, freq_hz: ArrayLike) -> Array:
+    """Distance 2 D^2 f/c [m] beyond which a wave is plane to within pi/8 over an aperture of D [m], `[...]`."""
+    aperture_m, freq_hz = as_reals(aperture_m, freq_hz)
+    return 2 * aperture_m**2 * freq_hz / SPEED_OF_LIGHT
 
 
 def path_matrix(

@@ -1,7 +1,5 @@
 """Transmit beam pattern of a half-wavelength linear array, and its error against a desired pattern."""
 
-import functools
-
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
@@ -56,6 +54,7 @@ def beam_pattern(R: Array, grid_rad: Array) -> Array:
     Source: paper A, after eq. (16).
     """
     a = ula_steering(grid_rad, R.shape[-1])
+    a = a.reshape((1,) * (R.ndim - 2) + a.shape)
     return jnp.real(jnp.sum(matmul(jnp.conj(a), as_complex(R)) * a, axis=-1))
 
 
@@ -181,76 +180,3 @@ def largest_power_scale(R: Array, gram: PatternGram, threshold: ArrayLike, p_ref
     root = jnp.where(reachable, jnp.sqrt(jnp.where(reachable, discriminant, 1.0)), 0.0)
     s = (b + root) / jnp.maximum(a, tiny)
     return jnp.clip(jnp.where(a > tiny, s, 1.0), 0.0, 1.0)
-
-
-def least_pattern_error(gram: PatternGram, num: int, power_w: float, p_ref_w: float = 1.0) -> float:
-    """Least error that any covariance with at most power/num per antenna can reach, on the host.
-
-    The error is convex in R >= 0, diag(R) <= P/M. R = V V^H with square V turns the set into row norms, on
-    which projected gradient descent with backtracking is exact enough (1e-5) and needs no solver.
-
-    Args:
-      gram: from `pattern_gram`.
-      num: M, antennas.
-      power_w: P, total power [W]; each antenna has at most P/M.
-      p_ref_w: power that counts as 1 [W].
-
-    Returns:
-      The least error. For M = 5 and P >= 5 p_ref: 0.0763 (width 10 degrees), 0.0598 (5 degrees).
-    """
-    quadratic, linear = np.asarray(gram.quadratic, np.float64), np.asarray(gram.linear, np.float64)
-    return _least_error(
-        quadratic.tobytes(), linear.tobytes(), float(gram.constant), num, float(power_w) / float(p_ref_w)
-    )
-
-
-@functools.lru_cache(maxsize=64)
-def _least_error(quadratic: bytes, linear: bytes, constant: float, num: int, power: float) -> float:
-    size = 2 * num - 1
-    q_matrix = np.frombuffer(quadratic).reshape(size, size)
-    q_vector = np.frombuffer(linear)
-    lag = np.arange(num)[:, None] - np.arange(num)
-    budget = power / num
-
-    def error_and_gradient(v: np.ndarray) -> tuple[float, np.ndarray]:
-        r = v @ v.conj().T
-        lags = np.array([np.trace(r, -q) for q in range(num)])
-        t = np.concatenate([lags.real, lags.imag[1:]])
-        g = 2 * (q_matrix @ t - q_vector)
-        # dE/dr_q spread back over the diagonals; Im r_q enters as Im R_mn with m - n = q.
-        toeplitz = np.concatenate([[g[0]], (g[1:num] + 1j * g[num:]) / 2])
-        slope = np.where(lag >= 0, toeplitz[np.abs(lag)], toeplitz[np.abs(lag)].conj())
-        return float(t @ q_matrix @ t - 2 * q_vector @ t + constant), 2 * slope @ v
-
-    def project(v: np.ndarray) -> np.ndarray:
-        norm2 = np.sum(np.abs(v) ** 2, axis=1, keepdims=True)
-        return v * np.sqrt(np.minimum(1, budget / np.maximum(norm2, 1e-300)))
-
-    rng = np.random.default_rng(0)
-    start = rng.standard_normal((num, num)) + 1j * rng.standard_normal((num, num))
-    v = project(start * np.sqrt(min(budget, 1.0) / num))
-    error, gradient = error_and_gradient(v)
-    step, momentum, previous = 1.0, 1.0, v
-    for _ in range(4000):
-        grown = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-        point = v + (momentum - 1) / grown * (v - previous)
-        point_error, gradient = error_and_gradient(point)
-        while True:
-            trial = project(point - step * gradient)
-            move = trial - point
-            trial_error, _ = error_and_gradient(trial)
-            bound = point_error + np.sum((gradient.conj() * move).real) + np.sum(np.abs(move) ** 2) / (2 * step)
-            if trial_error <= bound + 1e-15 or step < 1e-9:
-                break
-            step /= 2
-        if trial_error > error:  # momentum overshot: start it again from the best point
-            if momentum == 1.0:
-                break
-            previous, momentum = v, 1.0
-            continue
-        done = error - trial_error < 1e-12 and momentum > 20
-        previous, v, error, momentum = v, trial, trial_error, grown
-        step *= 1.1
-        if done:
-            break
-    return error

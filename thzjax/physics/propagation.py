@@ -22,7 +22,7 @@ def _byte_pieces(x: Array) -> tuple[Array, Array, Array]:
 
 
 @jax.custom_jvp
-def _cycles(freq_hz: Array, dist_m: Array) -> Array:
+def fractional_cycles(freq_hz: Array, dist_m: Array) -> Array:
     """f l / c in wavelengths, less a whole number of them, `[...]`.
 
     The count is 1e4..1e6, of which float32 keeps one or two digits after the point. With both factors split
@@ -45,13 +45,13 @@ def _cycles(freq_hz: Array, dist_m: Array) -> Array:
     return total
 
 
-@_cycles.defjvp
+@fractional_cycles.defjvp
 def _cycles_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     freq_hz, dist_m = primals
     dot_freq, dot_dist = tangents
     # Scaled before multiplying, so that float32 meets neither 1e14 nor 1e-9.
     tangent = (freq_hz / SPEED_OF_LIGHT) * dot_dist + dist_m * (dot_freq / SPEED_OF_LIGHT)
-    return _cycles(freq_hz, dist_m), tangent
+    return fractional_cycles(freq_hz, dist_m), tangent
 
 
 def path_amplitude(freq_hz: ArrayLike, dist_m: ArrayLike, k_abs: ArrayLike) -> Array:
@@ -72,7 +72,7 @@ def path_amplitude(freq_hz: ArrayLike, dist_m: ArrayLike, k_abs: ArrayLike) -> A
     freq_hz, dist_m, k_abs = as_real(freq_hz), as_real(dist_m), as_real(k_abs)
     freq_hz, dist_m = (x.astype(jnp.result_type(freq_hz, dist_m, k_abs)) for x in (freq_hz, dist_m))
     magnitude = SPEED_OF_LIGHT / (4 * jnp.pi) / freq_hz / dist_m * jnp.exp(-k_abs * dist_m / 2)
-    return as_complex(magnitude) * cis(-2 * jnp.pi * _cycles(freq_hz, dist_m))
+    return as_complex(magnitude) * cis(-2 * jnp.pi * fractional_cycles(freq_hz, dist_m))
 
 
 def fresnel_reflection(z_ohm: ArrayLike, incidence_rad: ArrayLike) -> Array:

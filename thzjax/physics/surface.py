@@ -1,13 +1,15 @@
-"""Reflecting surfaces: how an element's phase sets its reflection."""
+"""Reflecting surfaces: what an element's setting makes of a wave; passive, lossy, quantised, active, coupled."""
 
 import math
 
+import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from thzjax.errors import ConfigError
-from thzjax.numeric import as_complex, as_real, cis
+from thzjax.numeric import abs2, as_complex, as_real, as_reals, cis, matmul
+from thzjax.units import SPEED_OF_LIGHT
 
 
 def practical_amplitude(
@@ -93,3 +95,158 @@ def reflection(amplitude: ArrayLike, phase_rad: ArrayLike) -> Array:
     """
     phase_rad = as_real(phase_rad)
     return as_complex(as_real(amplitude).astype(phase_rad.dtype)) * cis(phase_rad)
+
+
+def hybrid_reflection(amplitude: ArrayLike, phase_rad: ArrayLike, active: ArrayLike, max_amplitude: ArrayLike) -> Array:
+    """Reflection of a surface some of whose elements amplify: active ones within 0..a_max, passive ones exactly 1.
+
+    Args:
+      amplitude: wanted amplitude of the active elements, `[..., N]`.
+      phase_rad: `[..., N]` [rad].
+      active: which elements amplify, bool or 0/1, `[..., N]`.
+      max_amplitude: a_max, `[...]` (an amplitude: 5 is 14 dB).
+
+    Returns:
+      psi, complex `[..., N]`.
+
+    Source: paper B, the hybrid surface's constraints on |psi|.
+    """
+    amplitude, phase_rad, max_amplitude = as_reals(amplitude, phase_rad, max_amplitude)
+    active = jnp.asarray(active, bool)
+    limited = jnp.clip(amplitude, 0, max_amplitude[..., None])
+    return reflection(jnp.where(active, limited, 1), phase_rad)
+
+
+def _amplified(psi: Array, active: ArrayLike) -> Array:
+    """|psi|^2 of the active elements and 0 for the passive ones, `[..., N]`."""
+    power = abs2(psi)
+    return power * jnp.asarray(active, power.dtype)
+
+
+def user_noise(
+    surface_to_user: Array, psi: Array, active: ArrayLike, noise_w: ArrayLike, noise_v_w: ArrayLike
+) -> Array:
+    """Noise of each user, its own and the amplified: sigma^2 + sigma_v^2 sum_active |h_kn psi_n|^2.
+
+    Args:
+      surface_to_user: h, `[..., K, N]`.
+      psi: reflection, `[..., N]`.
+      active: `[..., N]`.
+      noise_w: sigma^2 [W], broadcasting against `[..., K]`.
+      noise_v_w: sigma_v^2, the amplifiers' noise [W], `[...]`.
+
+    Returns:
+      `[..., K]` [W], the `noise_w` of `link.sinr`.
+
+    Source: paper B, eq. (5), the noise in its SINR.
+    """
+    reaching = jnp.sum(abs2(surface_to_user) * _amplified(psi, active)[..., None, :], axis=-1)
+    noise_w, noise_v_w = (jnp.asarray(x, reaching.dtype) for x in (noise_w, noise_v_w))
+    return noise_w + noise_v_w[..., None] * reaching
+
+
+def amplifier_power(psi: Array, active: ArrayLike, G: Array, W: Array, noise_v_w: ArrayLike) -> Array:
+    """Power the active elements radiate: sum_active |psi_n|^2 (||(G W)_n||^2 + sigma_v^2).
+
+    Args:
+      psi: `[..., N]`.
+      active: `[..., N]`.
+      G: base station to surface, `[..., N, M]`.
+      W: beamformer, `[..., M, S]` [sqrt(W)].
+      noise_v_w: sigma_v^2 [W], `[...]`.
+
+    Returns:
+      `[...]` [W].
+
+    Source: paper B, constraint (15d).
+    """
+    arriving = jnp.sum(abs2(matmul(G, W)), axis=-1)
+    noise_v_w = jnp.asarray(noise_v_w, arriving.dtype)
+    return jnp.sum(_amplified(psi, active) * (arriving + noise_v_w[..., None]), axis=-1)
+
+
+def target_noise(psi: Array, active: ArrayLike, gain: ArrayLike, noise_v_w: ArrayLike) -> Array:
+    """Amplified noise that reaches the target: sigma_v^2 |gain|^2 sum_active |psi_n|^2.
+
+    Args:
+      psi: `[..., N]`.
+      active: `[..., N]`.
+      gain: amplitude lambda/(4 pi d) sqrt(g_surface) exp(-k d/2), `[...]` (its phase does not matter).
+      noise_v_w: sigma_v^2 [W], `[...]`.
+
+    Returns:
+      `[...]` [W].
+
+    Source: paper B, constraint (15e).
+    """
+    amplified = jnp.sum(_amplified(psi, active), axis=-1)
+    return jnp.asarray(noise_v_w, amplified.dtype) * abs2(jnp.asarray(gain)) * amplified
+
+
+def phase_errors(key: Array, psi: Array, deviation_rad: ArrayLike, kind: str = "gaussian") -> Array:
+    """Reflection with independent phase errors on every element: psi exp(j error).
+
+    Args:
+      key: random key.
+      psi: `[..., N]`.
+      deviation_rad: standard deviation of the errors [rad], `[...]`.
+      kind: "gaussian", or "uniform" in +-sqrt(3) deviations.
+
+    Returns:
+      Complex `[..., N]`.
+
+    Raises:
+      ConfigError: unknown kind.
+    """
+    real = psi.real.dtype
+    if kind == "gaussian":
+        unit = jax.random.normal(key, psi.shape, real)
+    elif kind == "uniform":
+        unit = jax.random.uniform(key, psi.shape, real, minval=-(3**0.5), maxval=3**0.5)
+    else:
+        raise ConfigError(f"kind={kind!r} is unknown: use 'gaussian' or 'uniform'")
+    return psi * cis(jnp.asarray(deviation_rad, real)[..., None] * unit)
+
+
+def isotropic_scattering(element_positions_m: Array, freq_hz: ArrayLike) -> Array:
+    """Scattering matrix of a surface of isotropic, minimum-scattering elements: S = (Z - I)(Z + I)^-1.
+
+    Z is normalised to an element's own resistance: Z_nn = 1, Z_nm = j exp(-j k d)/(k d), k = 2 pi f/c, d their
+    distance. S is symmetric (reciprocal) and takes no power out of nothing (I - S^H S >= 0).
+
+    Args:
+      element_positions_m: `[N, 3]` [m].
+      freq_hz: f [Hz].
+
+    Returns:
+      Complex `[N, N]`, for `coupled_reflection`.
+
+    Source: Ivrlač and Nossek, 2010, for the impedance; the standard impedance-to-scattering map.
+    """
+    position, freq_hz = as_reals(element_positions_m, freq_hz)
+    num = position.shape[-2]
+    other = ~jnp.eye(num, dtype=bool)
+    offset = position[:, None, :] - position[None, :, :]
+    distance = jnp.sqrt(jnp.where(other, jnp.sum(offset**2, axis=-1), 1))
+    turn = 2 * jnp.pi / SPEED_OF_LIGHT * freq_hz * distance
+    mutual = lax.complex(jnp.sin(turn), jnp.cos(turn)) / as_complex(turn)
+    eye = jnp.eye(num, dtype=mutual.dtype)
+    Z = jnp.where(other, mutual, eye)
+    # The two factors commute, so the inverse may stand on the left.
+    return jnp.linalg.solve(Z + eye, Z - eye)
+
+
+def coupled_reflection(psi: Array, S: Array) -> Array:
+    """Reflection matrix of a surface whose elements couple: (diag(psi)^-1 - S)^-1 = (I - diag(psi) S)^-1 diag(psi).
+
+    Args:
+      psi: `[..., N]`; zeros are allowed.
+      S: scattering matrix, `[..., N, N]`; zeros everywhere give diag(psi).
+
+    Returns:
+      Complex `[..., N, N]`.
+
+    Source: Shen, Clerckx and Murch, 2022, for the surface as a multiport with a scattering matrix.
+    """
+    eye = jnp.broadcast_to(jnp.eye(psi.shape[-1], dtype=psi.dtype), (*psi.shape, psi.shape[-1]))
+    return jnp.linalg.solve(eye - psi[..., None] * S, psi[..., None] * eye)

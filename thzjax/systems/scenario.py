@@ -161,7 +161,7 @@ def build(scenario: Scenario) -> "tuple[IrsIsac, Params]":
     import jax.numpy as jnp
     import numpy as np
 
-    from thzjax.physics import beampattern
+    from thzjax.physics import beampattern, beampattern_optimum
     from thzjax.systems.irs_isac import IrsIsac, Params
 
     check(scenario)
@@ -181,7 +181,7 @@ def build(scenario: Scenario) -> "tuple[IrsIsac, Params]":
     desired = desired_beams(scenario)
     gram = beampattern.pattern_gram(scenario.num_antennas, desired, grid)
     threshold = math.inf if scenario.pattern_threshold is None else scenario.pattern_threshold
-    least = beampattern.least_pattern_error(gram, scenario.num_antennas, scenario.power_w, scenario.p_ref_w)
+    least = beampattern_optimum.least_pattern_error(gram, scenario.num_antennas, scenario.power_w, scenario.p_ref_w)
     if "beam_pattern" in scenario.constraints and threshold < least:
         raise ConfigError(
             f"pattern_threshold={threshold:g} is below {least:.4f}, the least beam-pattern error that any beamformer "

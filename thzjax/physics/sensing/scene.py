@@ -1,0 +1,201 @@
+"""What is sensed: a target seen over a reflecting surface whose own elements listen to the echo."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax import Array
+from jax.typing import ArrayLike
+
+from thzjax.errors import ConfigError
+from thzjax.numeric import as_complex, as_reals, matmul, unit_phasor
+from thzjax.physics.arrays import upa_steering, upa_steering_derivatives
+from thzjax.physics.propagation import path_amplitude
+from thzjax.physics.sensing.radar import radar_amplitude
+
+
+@struct.dataclass
+class SensingScene:
+    """Everything the echo depends on apart from the design.
+
+    The echo matrix is E = beta b v^T Psi G ("physical") or beta b a^H Psi G with a = v ("paper"): b the response of
+    the sensing elements to the target, v that of the reflecting ones, both `upa_steering` of unit modulus.
+
+    Attributes:
+      bs_to_surface: G, complex `[..., N, M]`.
+      azimuth_rad, elevation_rad: the target from the surface [rad], `[...]` (`[..., T]` for several targets).
+      beta: complex echo amplitude (`radar_amplitude`), `[...]` (`[..., T]`).
+      surface_shape: (rows, cols) of the reflecting elements, N = rows*cols; static.
+      sensor_shape: (rows, cols) of the sensing elements; static.
+      spacing: element spacing of both [wavelengths]; static.
+      active: which elements amplify, 0 or 1, `[..., N]`.
+      noise_v_w: noise of the amplifying elements [W], `[...]`.
+      departure: "physical", or "paper" for paper B's a^H; they differ by mirroring the angle; static.
+      origin: phase reference of both arrays, "corner" or "centre"; static.
+    """
+
+    bs_to_surface: Array
+    azimuth_rad: Array
+    elevation_rad: Array
+    beta: Array
+    surface_shape: tuple[int, int] = struct.field(pytree_node=False)
+    sensor_shape: tuple[int, int] = struct.field(pytree_node=False)
+    spacing: tuple[float, float] = struct.field(pytree_node=False, default=(0.5, 0.5))
+    active: ArrayLike = 0.0
+    noise_v_w: ArrayLike = 0.0
+    departure: str = struct.field(pytree_node=False, default="physical")
+    origin: str = struct.field(pytree_node=False, default="corner")
+
+
+def sensor_response(scene: SensingScene) -> Array:
+    """b, the sensing elements' response to the target, `[..., Nb]`."""
+    angles = as_reals(scene.azimuth_rad, scene.elevation_rad)
+    return upa_steering(*angles, scene.sensor_shape, scene.spacing, origin=scene.origin)
+
+
+def departure_row(scene: SensingScene) -> Array:
+    """The surface's row towards the target, v^T or a^H, `[..., N]`."""
+    angles = as_reals(scene.azimuth_rad, scene.elevation_rad)
+    return _row(scene, upa_steering(*angles, scene.surface_shape, scene.spacing, origin=scene.origin))
+
+
+def _row(scene: SensingScene, v: Array) -> Array:
+    if scene.departure == "physical":
+        return v
+    if scene.departure == "paper":
+        return jnp.conj(v)
+    raise ConfigError(f"departure={scene.departure!r} is unknown: use 'physical' or 'paper'")
+
+
+def steering_stacks(scene: SensingScene) -> tuple[Array, Array]:
+    """(b, db/daz, db/del) stacked `[..., 3, Nb]` and the same of the departure row `[..., 3, N]`.
+
+    A derivative that vanishes but for the rounding of an angle of 90 degrees is 0.
+    """
+    az, el = jnp.broadcast_arrays(*as_reals(scene.azimuth_rad, scene.elevation_rad))
+    floor = 4 * jnp.finfo(az.dtype).eps
+    moves_azimuth = jnp.abs(jnp.cos(el) * jnp.cos(az)) > floor
+    moves_elevation = jnp.maximum(jnp.abs(jnp.cos(el)), jnp.abs(jnp.sin(el) * jnp.sin(az))) > floor
+    moves = jnp.stack([jnp.ones_like(moves_azimuth), moves_azimuth, moves_elevation], axis=-1)[..., None]
+
+    def stack(shape: tuple[int, int]) -> Array:
+        parts = upa_steering_derivatives(az, el, shape, scene.spacing, origin=scene.origin)
+        return jnp.where(moves, jnp.stack(parts, axis=-2), 0)
+
+    return stack(scene.sensor_shape), _row(scene, stack(scene.surface_shape))
+
+
+def illuminations(scene: SensingScene, rows: Array, psi: Array, W: Array) -> Array:
+    """rows Psi G W: what departure rows `[..., r, N]` send of every stream, `[..., r, S]`."""
+    # Rows first: N x M x S products of G W are what a naive order costs.
+    return matmul(matmul(rows * psi[..., None, :], scene.bs_to_surface), W)
+
+
+def illumination(scene: SensingScene, psi: Array, W: Array) -> Array:
+    """z_0 = v^T Psi G W: the field each stream lays on the target (before beta), `[..., S]`.
+
+    Args:
+      scene: one target.
+      psi: reflection, `[..., N]`.
+      W: beamformer, `[..., M, S]`.
+    """
+    return illuminations(scene, departure_row(scene)[..., None, :], psi, W)[..., 0, :]
+
+
+def echo_matrix(scene: SensingScene, psi: Array) -> Array:
+    """E = beta b v^T Psi G: from the base station's antennas to the sensing elements, `[..., Nb, M]`.
+
+    For looking at; bounds and estimators never form it. Source: paper B, the echo model.
+    """
+    row = matmul((departure_row(scene) * psi)[..., None, :], scene.bs_to_surface)
+    return as_complex(scene.beta)[..., None, None] * sensor_response(scene)[..., :, None] * row
+
+
+def line_of_sight_scene(
+    freq_hz: ArrayLike,
+    k_abs: ArrayLike,
+    bs_dist_m: ArrayLike,
+    target_dist_m: ArrayLike,
+    azimuth_rad: ArrayLike,
+    elevation_rad: ArrayLike,
+    rcs_m2: ArrayLike,
+    bs_shape: tuple[int, int],
+    surface_shape: tuple[int, int],
+    sensor_shape: tuple[int, int],
+    gain_bs: ArrayLike = 1.0,
+    gain_surface: ArrayLike = 1.0,
+    gain_sensor: ArrayLike = 1.0,
+    bs_azimuth_rad: ArrayLike = 0.0,
+    bs_elevation_rad: ArrayLike = 0.0,
+) -> SensingScene:
+    """A base station, a surface and a target, in line of sight: G = g v_surface v_bs^T of rank one.
+
+    Args:
+      freq_hz: carrier [Hz].
+      k_abs: power absorption coefficient [1/m].
+      bs_dist_m, target_dist_m: distance of the base station and of the target from the surface [m].
+      azimuth_rad, elevation_rad: the target from the surface [rad].
+      rcs_m2: radar cross section of the target [m^2].
+      bs_shape, surface_shape, sensor_shape: (rows, cols) of the half-wavelength arrays.
+      gain_bs, gain_surface, gain_sensor: power gain of an element (linear).
+      bs_azimuth_rad, bs_elevation_rad: the base station from the surface [rad]; it faces the surface.
+
+    Returns:
+      `SensingScene`.
+
+    Raises:
+      ConfigError: angles at +-90 degrees, or sensors in a single row or column: no angle pair can be told there.
+    """
+    if min(sensor_shape) < 2:
+        raise ConfigError(f"sensor_shape={sensor_shape}: both angles need at least 2 rows and 2 columns")
+    for name, angle in (("azimuth_rad", azimuth_rad), ("elevation_rad", elevation_rad)):
+        if not isinstance(angle, jax.core.Tracer) and np.any(np.abs(np.asarray(angle)) >= math.pi / 2 - 1e-6):
+            raise ConfigError(
+                f"{name}={np.max(np.abs(angle)):g} must lie inside +-pi/2: beyond, the array sees nothing"
+            )
+    freq_hz, k_abs, bs_dist_m, target_dist_m, azimuth_rad, elevation_rad, rcs_m2 = as_reals(
+        freq_hz, k_abs, bs_dist_m, target_dist_m, azimuth_rad, elevation_rad, rcs_m2
+    )
+    gains = (jnp.asarray(gain, freq_hz.dtype) for gain in (gain_bs, gain_surface, gain_sensor))
+    gain_bs, gain_surface, gain_sensor = gains
+    hop = path_amplitude(freq_hz, bs_dist_m, k_abs) * as_complex(jnp.sqrt(gain_bs * gain_surface))
+    bs_angles = (jnp.asarray(angle, freq_hz.dtype) for angle in (bs_azimuth_rad, bs_elevation_rad))
+    at_surface = upa_steering(*bs_angles, surface_shape)
+    from_bs = upa_steering(jnp.zeros_like(freq_hz), jnp.zeros_like(freq_hz), bs_shape)
+    return SensingScene(
+        bs_to_surface=hop[..., None, None] * at_surface[..., :, None] * from_bs[..., None, :],
+        azimuth_rad=azimuth_rad,
+        elevation_rad=elevation_rad,
+        beta=radar_amplitude(freq_hz, target_dist_m, k_abs, rcs_m2, gain_surface * gain_sensor),
+        surface_shape=surface_shape,
+        sensor_shape=sensor_shape,
+        active=jnp.zeros(surface_shape[0] * surface_shape[1], freq_hz.dtype),
+        noise_v_w=jnp.zeros((), freq_hz.dtype),
+    )
+
+
+def focused_illumination(scene: SensingScene, power_w: ArrayLike) -> tuple[Array, Array]:
+    """Unit-modulus reflection and one beam that light the target most: (psi `[..., N]`, W `[..., M, 1]`).
+
+    Phases aligned on the arriving beam and the beam matched to them, in turn: the optimum for a rank-one G
+    (|z_0|^2 = N^2 M P |g|^2), a stationary point otherwise.
+
+    Args:
+      scene: one target.
+      power_w: P, the beam's power [W], `[...]`.
+    """
+    G, row = scene.bs_to_surface, departure_row(scene)
+    largest = jnp.max(jnp.abs(G), axis=(-2, -1), keepdims=True)
+    G = G / as_complex(jnp.where(largest > 0, largest, 1))
+
+    def matched(x: Array) -> Array:
+        return jnp.conj(x) / as_complex(jnp.linalg.norm(x, axis=-1, keepdims=True))
+
+    w = matched(G[..., 0, :])
+    for _ in range(8):
+        psi = jnp.conj(unit_phasor(row * matmul(G, w[..., None])[..., 0]))
+        w = matched(matmul((row * psi)[..., None, :], G)[..., 0, :])
+    power_w = jnp.asarray(power_w, w.real.dtype)
+    return psi, as_complex(jnp.sqrt(power_w))[..., None, None] * w[..., None]
