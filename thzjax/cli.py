@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -214,7 +215,7 @@ def info(preset: Annotated[str | None, tyro.conf.Positional] = None, /) -> int:
     import thzjax
     from thzjax.experiment.config import AGENTS, CONFIGURATION_NAMES, HANDLERS, resolve
     from thzjax.experiment.overrides import flatten, to_json
-    from thzjax.systems.scenario import PRESETS, noise_w
+    from thzjax.systems.scenario import PRESETS, absorption_per_m, noise_w, standard_absorption_per_m
 
     if preset is None:
         devices = ", ".join(f"{d.device_kind} ({d.platform})" for d in jax.devices())
@@ -227,7 +228,11 @@ def info(preset: Annotated[str | None, tyro.conf.Positional] = None, /) -> int:
     config = resolve(preset)
     for name, value in flatten(to_json(config)).items():
         print(f"{name} = {'none' if value is None else value}")
-    print(f"# noise power: {noise_w(config.scenario):.3e} W")
+    scenario = config.scenario
+    print(f"# noise power: {noise_w(scenario):.3e} W")
+    standard = standard_absorption_per_m(scenario.freq_hz)
+    beside = "" if standard is None else f"; ITU-R P.676-13 in standard air: {standard:.4g} 1/m"
+    print(f"# absorption at the carrier: {absorption_per_m(scenario):.4g} 1/m ({scenario.absorption}){beside}")
     return OK
 
 
@@ -308,7 +313,9 @@ def _parse(args: list[str] | None) -> Callable[[], int]:
 def main(args: list[str] | None = None) -> int:
     """Run the command line; the exit status is 0, 1 (failed), 2 (bad input) or 130 (interrupted)."""
     try:
-        return _parse(args)()
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, category, *_: _say(f"thzjax: warning: {message}")
+            return _parse(args)()
     except ConfigError as error:
         _say(f"thzjax: {error}")
         return BAD_INPUT

@@ -82,3 +82,8 @@ def refuse_unless(allowed: Array, value: Array, message: str) -> Array:
         worst = np.ravel(np.asarray(value))[np.argmin(np.ravel(np.asarray(allowed)))]
         raise ConfigError(f"{message}, not {worst:g}")
     return jnp.where(allowed, value, jnp.nan)
+
+
+def trailing(x: Array, axes: int = 1) -> Array:
+    """`x[...]` with that many axes of 1 behind, to go before the physics; a scalar fits anything and stays one."""
+    return x.reshape(x.shape + (1,) * axes) if x.ndim else x

@@ -179,17 +179,15 @@ def test_outside_its_band_a_model_gives_no_number(model):
     state = tuple(jnp.float32(x) for x in state)
     inside = jnp.asarray([low, 1.01 * low, 0.99 * high, high], jnp.float32)  # the edges belong to the band
     outside = jnp.asarray([0.99 * low, 1.01 * high], jnp.float32)
-    assert np.all(np.isfinite(np.asarray(function(inside, *state))))
-    for f in outside:
-        with pytest.raises(ConfigError, match="GHz"):
-            function(f, *state)
-    with pytest.raises(ConfigError):
-        function(jnp.concatenate([inside, outside]), *state)
     both = jnp.concatenate([inside, outside])
+    for f in (*outside, both):
+        with pytest.raises(ConfigError, match="freq_hz"):
+            function(f, *state)
+    on_host = np.asarray(function(inside, *state))
     for trace in (jax.jit(function), jax.vmap(function, in_axes=(0, None, None, None))):
         values = np.asarray(trace(both, *state))
         assert np.all(np.isnan(values[4:]))
-        assert_close(values[:4], np.asarray(function(inside, *state)), 100 * EPS32)
+        assert_close(values[:4], on_host, 100 * EPS32)
     # What lies outside must not spoil the slopes of what lies inside.
     slope = jax.jit(jax.grad(lambda f: jnp.nansum(function(f, *state))))(both)
     assert np.all(np.isfinite(np.asarray(slope[:4])))

@@ -225,6 +225,9 @@ def test_many_frequencies_at_once(x64):
     assert_near(line, np.array([[steering.ula_steering(a, 5, freq_ratio=r) for r in ratio] for a in AZIMUTH]), 1e-10)
     single_angle = arrays.ula_steering(jnp.asarray(0.4), 5, freq_ratio=jnp.asarray(ratio))
     assert_near(single_angle, np.array([steering.ula_steering(0.4, 5, freq_ratio=r) for r in ratio]), 1e-10)
+    one = arrays.upa_steering_derivatives(jnp.asarray(0.4), jnp.asarray(0.2), (3, 2), freq_ratio=jnp.asarray(ratio))
+    alone = [ref.upa_steering_derivatives(0.4, 0.2, (3, 2), freq_ratio=r) for r in ratio]
+    assert_near(np.stack(one, axis=1), np.array(alone), 1e-10)
     _, by_azimuth, by_elevation = arrays.upa_steering_derivatives(
         azimuth, elevation, (3, 2), freq_ratio=jnp.asarray(ratio)
     )

@@ -147,6 +147,9 @@ def test_an_unsymmetric_scattering_matrix_is_not_transposed(x64):
     middle = np.asarray(coupled_reflection(jnp.asarray(phases(0)), jnp.asarray(S)))
     assert_near(middle, ref.coupled_reflection(phases(0), S), 1e-10)
     assert norm(middle - middle.T) > 0.1 * norm(middle)
+    direct, to_user, psi, _, G = parts(0)
+    H = coupled_channel(*(jnp.asarray(x) for x in (direct, to_user, psi, S, G)))
+    assert_near(H, ref.coupled_channel(direct, to_user, psi, S, G), 1e-10)
 
 
 @given(seeds)
@@ -244,3 +247,8 @@ def test_batch_vmap_and_eager_agree():
         assert_near(coupled_channel(direct[b], to_user[b], psi[b], S, G[b]), H[b], rtol)
     sweep = surface.coupled_reflection(psi[0], jnp.stack([S, 0 * S]))
     assert_near(sweep[1], np.diag(np.asarray(psi[0])), 4 * EPS32)
+    # One surface before a batch of channels, and a batch of surfaces before one channel.
+    shared = link.coupled_channel(direct[0], to_user[0], psi[0], S, G)
+    several = link.coupled_channel(direct[0], to_user[0], psi[0], jnp.stack([S, 0 * S]), G[0])
+    assert_near(shared[3], np.asarray(coupled_channel(direct[0], to_user[0], psi[0], S, G[3])), rtol)
+    assert_near(several[1], np.asarray(link.cascaded_channel(direct[0], to_user[0], psi[0], G[0])), rtol)

@@ -209,6 +209,23 @@ def test_a_long_walk_stays_inside_keeps_its_speed_and_visits_all_quarters(x64):
     assert np.all(np.median(travelled, axis=0) > 0.9 * 0.35 * speed)
 
 
+def test_at_the_edge_only_the_outward_velocity_turns(x64):
+    # A step of 2 % of the radius turns the edge's normal by at most 0.02 rad, in the mean of two places by less.
+    position, velocity = start(3, step=0.02 * RADIUS)
+    arguments = position, velocity, 1.0, CENTRE, RADIUS
+    moved, turned = (np.asarray(x) for x in move_in_disc(*(jnp.asarray(x) for x in arguments)))
+    outward = (position - CENTRE)[:, :2] / np.linalg.norm((position - CENTRE)[:, :2], axis=-1, keepdims=True)
+    change = (velocity - turned)[:, :2]
+    hit = np.linalg.norm(change, axis=-1) > 0
+    assert np.sum(hit) > 5
+    across = change[:, 0] * outward[:, 1] - change[:, 1] * outward[:, 0]
+    assert np.all(np.abs(across[hit]) <= 0.03 * np.linalg.norm(change[hit], axis=-1))
+    assert np.all(np.sum(change * outward, axis=-1)[hit] > 0)
+    # Who was turned goes inwards, to within the same angle.
+    speed = 0.02 * RADIUS
+    assert np.all(np.sum(turned[:, :2] * outward, axis=-1)[hit] < 0.03 * speed)
+
+
 def test_a_head_on_reflection_comes_straight_back(x64):
     # From 4 m out at 2 m/s: 1 m to the edge and 1 m back, or a mirror image of the overshoot: the same place.
     position, velocity = jnp.asarray([14.0, -4.0, 1.0]), jnp.asarray([2.0, 0.0, 0.0])

@@ -12,7 +12,21 @@ from reference import beampattern as reference
 from reference.tools import EPS32, assert_near, complex_normal, double, single
 
 from thzjax import beamforming
-from thzjax.physics import absorption, arrays, beampattern, link, propagation, surface
+from thzjax.physics import (
+    absorption,
+    arrays,
+    beampattern,
+    channels,
+    drops,
+    fading,
+    geometry,
+    link,
+    materials,
+    propagation,
+    sensing,
+    surface,
+    utility,
+)
 
 
 class Case(NamedTuple):
@@ -72,6 +86,92 @@ def gram_error_of(R):
     return beampattern.beam_pattern_error_gram(R, pattern_parts(R.dtype == jnp.complex128)[2])
 
 
+def air(seed):
+    """Frequency, dry pressure, temperature and vapour density between the strong lines."""
+    return (
+        uniform(seed, 2.8e11, 3.1e11),
+        uniform(seed + 1, 0.8e5, 1e5),
+        uniform(seed + 2, 270.0, 300.0),
+        uniform(seed + 3, 2e-3, 1e-2),
+    )
+
+
+def angles(seed):
+    return uniform(seed, -1.0, 1.0), uniform(seed + 1, -0.8, 0.8)
+
+
+def hybrid(seed):
+    """psi, G and W of a surface of 6 elements."""
+    return complex_normal(seed, 6), complex_normal(seed + 1, 6, 4), complex_normal(seed + 2, 4, 3)
+
+
+ACTIVE = np.array([1, 0, 1, 1, 0, 0])
+
+
+def like(psi, active):
+    """`active` for a batch of `psi`."""
+    return jnp.broadcast_to(jnp.asarray(active, psi.real.dtype), psi.shape)
+
+
+def scene_of(G, azimuth, elevation, beta, **kwargs):
+    return sensing.SensingScene(G, azimuth, elevation, beta, (2, 3), (3, 2), **kwargs)
+
+
+def noisy_scene(G, azimuth, elevation, beta):
+    return scene_of(
+        G, azimuth, elevation, beta, active=like(G[..., 0], ACTIVE), noise_v_w=jnp.asarray(0.1, G.real.dtype)
+    )
+
+
+def sensed(seed):
+    """G, angles, beta, psi and W of a well-conditioned scene with noise and snapshots near 1."""
+    psi, G, W = hybrid(seed)
+    return G, *angles(seed + 3), complex_normal(seed + 4) + 2, psi, W
+
+
+def information(model):
+    def function(G, azimuth, elevation, beta, psi, W):
+        return sensing.fisher_information(noisy_scene(G, azimuth, elevation, beta), psi, W, 10.0, 0.5, model)
+
+    return function
+
+
+def two_targets(seed):
+    psi, G, W = hybrid(seed)
+    return G, np.array([-0.5, 0.6]), np.array([0.1, -0.4]), complex_normal(seed + 4, 2) + 2, psi, W
+
+
+def scattering(seed):
+    S = 0.2 * complex_normal(seed, 6, 6)
+    return S + S.T
+
+
+def rays_of(amplitude, delay, *four_angles):
+    return channels.Rays(amplitude, delay, *four_angles)
+
+
+def ray_draw(seed):
+    return (
+        complex_normal(seed, 3),
+        uniform(seed, 0.0, 1e-8, 3),
+        *(uniform(seed + n, -0.8, 0.8, 3) for n in range(1, 5)),
+    )
+
+
+def field_of(position):
+    # The field is drawn in the precision that is the default: narrow fields for narrow positions.
+    field = drops.random_field(jax.random.key(3), 2, 1.5, "gaussian")
+    return drops.field_values(jax.tree.map(lambda x: x.astype(position.dtype), field), position)
+
+
+def two_bounces(source, receiver):
+    points = jnp.asarray([[0.0, 3.0, 0.0], [0.0, -2.0, 0.0]], source.dtype)
+    normals = jnp.asarray([[0.0, 1.0, 0.0], [0.0, 1.0, 0.1]], source.dtype)
+    lead = (1,) * (source.ndim - 1)
+    path = geometry.reflected_path(source, receiver, points.reshape(*lead, 2, 3), normals.reshape(*lead, 2, 3))
+    return jnp.concatenate([path.length_m[..., None], path.incidence_rad, path.departure, path.arrival], axis=-1)
+
+
 CASES = {
     "ula_steering": Case(lambda x: arrays.ula_steering(x, 6), lambda s: (uniform(s, -1.5, 1.5),), "complex"),
     "upa_steering": Case(
@@ -79,12 +179,85 @@ CASES = {
         lambda s: (uniform(s, -1.5, 1.5), uniform(s + 1, -1.5, 1.5)),
         "complex",
     ),
+    "upa_steering_derivatives": Case(
+        lambda az, el: jnp.stack(arrays.upa_steering_derivatives(az, el, (2, 3), origin="centre"), axis=-1),
+        angles,
+        "complex",
+    ),
+    "squinted_steering": Case(
+        lambda az, el, ratio: arrays.upa_steering(az, el, (2, 3), freq_ratio=ratio),
+        lambda s: (*angles(s), uniform(s, 0.9, 1.1)),
+        "complex",
+    ),
+    "direction_vector": Case(arrays.direction_vector, angles, "real"),
+    "array_response": Case(
+        lambda p, az, el: arrays.array_response(p, az, el, 3e11),
+        lambda s: (uniform(s, -1e-3, 1e-3, 5, 3), *angles(s)),
+        "complex",
+    ),
+    "near_field_steering": Case(
+        lambda p, x: arrays.near_field_steering(p, x, 3e11),
+        lambda s: (uniform(s, -1e-3, 1e-3, 5, 3), uniform(s + 1, 0.5, 2.0, 3)),
+        "complex",
+    ),
+    "fraunhofer_distance": Case(
+        arrays.fraunhofer_distance, lambda s: (uniform(s, 0.01, 0.1), uniform(s, 1e11, 1e12)), "real"
+    ),
     "path_matrix": Case(
         lambda a, v, w: arrays.path_matrix(a, v, w, 10.0, 2.0),
         lambda s: (complex_normal(s), complex_normal(s + 1, 4), complex_normal(s + 2, 3)),
         "complex",
     ),
     "constant_absorption": Case(absorption.constant_absorption, lambda s: (uniform(s, 1e-4, 1),), "real"),
+    # A sum of 79 lines, each of products of powers.
+    "p676_attenuation": Case(absorption.p676_attenuation, air, "real", rtol=200 * EPS32),
+    "simplified_absorption": Case(
+        absorption.simplified_absorption, lambda s: (*air(s)[:3], uniform(s, 0.2, 0.9)), "real", rtol=200 * EPS32
+    ),
+    "saturation_vapour_pressure_pa": Case(
+        absorption.saturation_vapour_pressure_pa, lambda s: air(s)[1:3], "real", rtol=100 * EPS32
+    ),
+    "vapour_density": Case(
+        absorption.vapour_density, lambda s: (uniform(s, 0.1, 0.9), *air(s)[1:3]), "real", rtol=100 * EPS32
+    ),
+    "relative_humidity": Case(
+        absorption.relative_humidity, lambda s: (air(s)[3], *air(s)[1:3]), "real", rtol=100 * EPS32
+    ),
+    "vapour_pressure_pa": Case(absorption.vapour_pressure_pa, lambda s: (air(s)[3], air(s)[2]), "real"),
+    "relative_permittivity": Case(
+        lambda f: materials.relative_permittivity("glass", f), lambda s: (uniform(s, 1.5e11, 3.9e11),), "complex"
+    ),
+    "wave_impedance": Case(
+        lambda f: materials.wave_impedance("concrete", f), lambda s: (uniform(s, 1.5e11, 3.2e11),), "complex"
+    ),
+    "reflected_path": Case(
+        two_bounces, lambda s: (uniform(s, -1.0, 1.0, 3), uniform(s + 1, -1.0, 1.0, 3)), "real", rtol=100 * EPS32
+    ),
+    "mirror": Case(
+        geometry.mirror, lambda s: tuple(uniform(s + n, 0.5, 2.0, 3) for n in range(3)), "real", rtol=100 * EPS32
+    ),
+    "ray_channel": Case(
+        channels.ray_channel,
+        lambda s: (complex_normal(s, 3), complex_normal(s + 1, 3, 4), complex_normal(s + 2, 3, 2)),
+        "complex",
+    ),
+    "wideband_channel": Case(
+        lambda *a: channels.wideband_channel(
+            rays_of(*a), channels.subcarrier_offsets(1e9, 4).astype(a[1].dtype), 3e11, (2, 2), (3, 1)
+        ),
+        ray_draw,
+        "complex",
+        # A phase of 2 pi 0.5e9 1e-8 = 31 rad keeps 31 ulp of it.
+        rtol=100 * EPS32,
+    ),
+    "bessel_j0": Case(fading.bessel_j0, lambda s: (uniform(s, 0.5, 50.0),), "real", rtol=400 * EPS32),
+    "doppler_correlation": Case(
+        lambda v, f: fading.doppler_correlation(v, f, 1e-3),
+        lambda s: (uniform(s, 0.1, 0.3), uniform(s, 2e11, 4e11)),
+        "real",
+        rtol=100 * EPS32,
+    ),
+    "field_values": Case(field_of, lambda s: (uniform(s, 0.0, 2.0, 3),), "real", rtol=400 * EPS32),
     # Compiled and eager phases may differ by what each may be off: 1e-4 rad.
     "path_amplitude": Case(propagation.path_amplitude, path, "complex", rtol=2e-4),
     "reflected_path_amplitude": Case(
@@ -120,6 +293,147 @@ CASES = {
         ),
         "complex",
     ),
+    "hybrid_reflection": Case(
+        lambda a, p: surface.hybrid_reflection(a, p, jnp.broadcast_to(jnp.asarray(ACTIVE, bool), a.shape), 5.0),
+        lambda s: (uniform(s, 0.5, 4.0, 6), uniform(s + 1, -3.0, 3.0, 6)),
+        "complex",
+    ),
+    "user_noise": Case(
+        lambda h, psi: surface.user_noise(h, psi, like(psi, ACTIVE), 0.5, 0.1),
+        lambda s: (complex_normal(s, 3, 6), complex_normal(s + 1, 6)),
+        "real",
+    ),
+    "amplifier_power": Case(
+        lambda psi, G, W: surface.amplifier_power(psi, like(psi, ACTIVE), G, W, 0.1), hybrid, "real"
+    ),
+    "target_noise": Case(
+        lambda psi, gain: surface.target_noise(psi, like(psi, ACTIVE), gain, 0.1),
+        lambda s: (complex_normal(s, 6), complex_normal(s)),
+        "real",
+    ),
+    "coupled_reflection": Case(
+        surface.coupled_reflection, lambda s: (complex_normal(s, 6), scattering(s)), "complex", rtol=1000 * EPS32
+    ),
+    "coupled_channel": Case(
+        link.coupled_channel,
+        lambda s: (
+            complex_normal(s, 3, 4),
+            complex_normal(s + 1, 3, 6),
+            complex_normal(s + 2, 6),
+            scattering(s),
+            complex_normal(s + 3, 6, 4),
+        ),
+        "complex",
+        rtol=1000 * EPS32,
+    ),
+    "cascaded_channel_mimo": Case(
+        link.cascaded_channel_mimo,
+        lambda s: (
+            complex_normal(s, 3, 2, 4),
+            complex_normal(s + 1, 3, 2, 5),
+            complex_normal(s + 2, 5),
+            complex_normal(s + 3, 5, 4),
+        ),
+        "complex",
+    ),
+    "mimo_rates": Case(
+        lambda H, W: link.mimo_rates(H, W, 0.3),
+        lambda s: (complex_normal(s, 3, 2, 4), complex_normal(s + 1, 3, 4, 2)),
+        "real",
+        rtol=200 * EPS32,
+    ),
+    "ofdm_sum_rate": Case(
+        lambda H, W: link.ofdm_sum_rate(H, W, 0.3),
+        lambda s: (complex_normal(s, 5, 3, 4), complex_normal(s + 1, 5, 4, 3)),
+        "real",
+        rtol=200 * EPS32,
+    ),
+    "energy_efficiency": Case(
+        lambda r, p: link.energy_efficiency(r, 1e9, p, 2.0, 0.3),
+        lambda s: (uniform(s, 1.0, 5.0), uniform(s, 0.1, 1.0)),
+        "real",
+    ),
+    "sum_utility": Case(utility.sum_utility, lambda s: (uniform(s, 0.1, 4.0, 3),), "real"),
+    "weighted_sum": Case(
+        utility.weighted_sum, lambda s: (uniform(s, 0.1, 4.0, 3), uniform(s + 1, 0.1, 4.0, 3)), "real"
+    ),
+    "min_rate": Case(utility.min_rate, lambda s: (uniform(s, 0.1, 4.0, 3),), "real"),
+    "proportional_fair": Case(utility.proportional_fair, lambda s: (uniform(s, 1.5, 4.0, 3),), "real"),
+    "illumination": Case(
+        lambda G, az, el, beta, psi, W: sensing.illumination(scene_of(G, az, el, beta), psi, W) * beta[..., None],
+        sensed,
+        "complex",
+        rtol=100 * EPS32,
+    ),
+    "echo_matrix": Case(
+        lambda G, az, el, beta, psi: sensing.echo_matrix(scene_of(G, az, el, beta), psi),
+        lambda s: sensed(s)[:5],
+        "complex",
+        rtol=100 * EPS32,
+    ),
+    "fisher_information_white": Case(information("white"), sensed, "real", rtol=400 * EPS32),
+    "fisher_information_colored": Case(information("colored"), sensed, "real", rtol=400 * EPS32),
+    "fisher_information_full": Case(information("full"), sensed, "real", rtol=400 * EPS32),
+    "multi_target_fisher_information": Case(
+        lambda G, az, el, beta, psi, W: sensing.multi_target_fisher_information(
+            scene_of(G, az, el, beta), psi, W, 10.0, 0.5
+        ),
+        two_targets,
+        "real",
+        rtol=400 * EPS32,
+    ),
+    # The bound divides by what is left of one angle's information beside the others: conditioned by up to 50 here.
+    "sensing_crb": Case(
+        lambda G, az, el, beta, psi, W: sensing.sensing_crb(noisy_scene(G, az, el, beta), psi, W, 10.0, 0.5, "full"),
+        sensed,
+        "real",
+        rtol=5000 * EPS32,
+    ),
+    "crb_rank_one": Case(
+        lambda G, az, el, beta, psi, W: sensing.crb_rank_one(scene_of(G, az, el, beta), psi, W, 10.0, 0.5),
+        sensed,
+        "real",
+        rtol=400 * EPS32,
+    ),
+    "radar_snr": Case(
+        lambda G, az, el, beta, psi, W: sensing.radar_snr(scene_of(G, az, el, beta), psi, W, 10.0, 0.5),
+        sensed,
+        "real",
+        rtol=400 * EPS32,
+    ),
+    "radar_channel": Case(
+        sensing.radar_channel,
+        lambda s: (*hybrid(s)[1::-1], complex_normal(s + 3, 6, 6), complex_normal(s + 4, 4, 4)),
+        "complex",
+        rtol=100 * EPS32,
+    ),
+    "target_response": Case(
+        sensing.target_response,
+        lambda s: (complex_normal(s, 3), complex_normal(s + 1, 3, 4), complex_normal(s + 2, 3, 2)),
+        "complex",
+    ),
+    "radar_amplitude": Case(lambda f, d, k: sensing.radar_amplitude(f, d, k, 1.0, 10.0), path, "complex", rtol=4e-4),
+    "marcum_q": Case(
+        lambda a, b: sensing.marcum_q(a, b),
+        lambda s: (uniform(s, 0.5, 4.0), uniform(s + 1, 0.5, 4.0)),
+        "real",
+        rtol=100 * EPS32,
+    ),
+    "detection_probability": Case(
+        sensing.detection_probability,
+        lambda s: (uniform(s, 0.5, 9.0), uniform(s + 1, 1e-4, 0.1)),
+        "real",
+        rtol=200 * EPS32,
+    ),
+    "range_crb": Case(
+        sensing.range_crb, lambda s: (uniform(s, 1.0, 9.0), uniform(s + 1, -1e9, 1e9, 8)), "real", rtol=100 * EPS32
+    ),
+    "velocity_crb": Case(
+        lambda snr, t: sensing.velocity_crb(snr, 3e11, t),
+        lambda s: (uniform(s, 1.0, 9.0), uniform(s + 1, 0.0, 1e-2, 8)),
+        "real",
+        rtol=100 * EPS32,
+    ),
     "sinr": Case(link.sinr, with_noise, "real", rtol=200 * EPS32),
     "sinr_with_sensing_stream": Case(link.sinr, lambda s: with_noise(s, 4), "real", rtol=200 * EPS32),
     "rates": Case(link.rates, with_noise, "real", rtol=200 * EPS32),
@@ -154,6 +468,13 @@ def as_number(result, kind, wide):
     assert str(result.dtype) == names[kind][wide]
     assert np.all(np.isfinite(np.asarray(result)))
     return double(result)
+
+
+@pytest.fixture(autouse=True)
+def rank_promotion_raises():
+    """No function relies on JAX's adding axes: every batch axis is meant."""
+    with jax.numpy_rank_promotion("raise"):
+        yield
 
 
 @each_case

@@ -98,6 +98,13 @@ def test_gradients_are_known(x64):
     assert np.sum(tied) == pytest.approx(1.0, rel=1e-12)
 
 
+def test_a_user_without_rate_is_worse_than_any_rate_and_no_nan():
+    rates = jnp.asarray([0.0, 5.0, 5.0, 5.0], jnp.float32)
+    silent = float(utility.proportional_fair(rates))
+    assert silent < float(utility.proportional_fair(rates.at[0].set(1e-30)))
+    assert not np.any(np.isnan(jax.grad(utility.proportional_fair)(rates)))
+
+
 @given(st.integers(0, 1000), st.floats(0.01, 10.0), st.floats(1.05, 10.0))
 def test_utilities_fall_with_noise(x64, seed, noise, factor):
     H, W = jnp.asarray(complex_normal(seed, K, 5)), jnp.asarray(complex_normal(seed + 1, 5, K))

@@ -22,11 +22,13 @@ def least_error(num, desired, grid_rad, power_w, p_ref_w=1.0, equality=False):
     """(R, error): diagonal at most, or exactly, power_w/num. Needs cvxpy."""
     import cvxpy
 
-    # Patterns fill 2 num - 1 dimensions; what of the desired one lies beyond them cannot be changed.
-    basis, sizes, rows = np.linalg.svd(pattern_rows(num, grid_rad), full_matrices=False)
+    # In units of the error itself, or the solver's tolerances do not fit. Patterns fill 2 num - 1 dimensions; what
+    # of the desired one lies beyond them cannot be changed.
+    scale = math.sqrt(len(grid_rad))
+    basis, sizes, rows = np.linalg.svd(pattern_rows(num, grid_rad) / scale, full_matrices=False)
     inside = sizes > 1e-9 * sizes[0]
-    basis, rows = basis[:, inside], sizes[inside, None] * rows[inside]
-    assert len(rows) == 2 * num - 1
+    assert np.sum(inside) == 2 * num - 1
+    basis, rows, desired = basis[:, inside], sizes[inside, None] * rows[inside], np.asarray(desired) / scale
     wanted = basis.T @ desired
     beyond = math.fsum((desired - basis @ wanted) ** 2)
     R = cvxpy.Variable((num, num), hermitian=True)
@@ -36,4 +38,4 @@ def least_error(num, desired, grid_rad, power_w, p_ref_w=1.0, equality=False):
     problem = cvxpy.Problem(cvxpy.Minimize(cvxpy.sum_squares(wanted - rows @ entries / p_ref_w)), limits)
     problem.solve(solver=cvxpy.CLARABEL)
     assert problem.status == "optimal"
-    return R.value, (problem.value + beyond) / len(grid_rad)
+    return R.value, problem.value + beyond

@@ -78,7 +78,7 @@ def regularised(H: Array, ridge: Array, weights: Array | None = None) -> Array:
     """
     users = H.shape[-2]
     gram = matmul(H, hermitian(H))
-    diagonal = ridge[..., None] * (jnp.ones((users,), ridge.dtype) if weights is None else weights)
-    loading = as_complex(diagonal)[..., None] * jnp.eye(users, dtype=H.dtype)
+    diagonal = ridge[..., None] if weights is None else ridge[..., None] * weights
     eye = jnp.broadcast_to(jnp.eye(users, dtype=H.dtype), gram.shape)
+    loading = as_complex(diagonal)[..., None] * eye
     return unit_columns(matmul(hermitian(H), solve_hermitian(gram + loading, eye)))

@@ -3,6 +3,7 @@
 import functools
 from importlib import resources
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -72,6 +73,20 @@ def vapour_density(relative_humidity: ArrayLike, pressure_pa: ArrayLike, tempera
     return 0.2167 * vapour_hpa / temperature_k
 
 
+def vapour_pressure_pa(vapour_density_kg_m3: ArrayLike, temperature_k: ArrayLike) -> Array:
+    """Pressure of water vapour of a density: e = rho T/216.7 hPa with rho in g/m^3, as Pa, `[...]`.
+
+    Source: ITU-R P.676-13, annex 1.
+    """
+    density, temperature_k = as_reals(vapour_density_kg_m3, temperature_k)
+    return density * 1e5 / 216.7 * temperature_k
+
+
+def relative_humidity(vapour_density_kg_m3: ArrayLike, pressure_pa: ArrayLike, temperature_k: ArrayLike) -> Array:
+    """Relative humidity of a water vapour density, the inverse of `vapour_density`, `[...]`, 1 at saturation."""
+    return as_real(vapour_density_kg_m3) / vapour_density(1.0, pressure_pa, temperature_k)
+
+
 @functools.cache
 def _lines(name: str) -> tuple[np.ndarray, ...]:
     """Columns of a line table, float64; the first is the line's frequency [GHz]."""
@@ -127,6 +142,12 @@ def p676_attenuation(
     arguments = as_reals(freq_hz, dry_pressure_pa, temperature_k, vapour_density_kg_m3)
     freq_hz, dry_pressure_pa, temperature_k, density = jnp.broadcast_arrays(*arguments)
     freq_hz = _in_band(freq_hz, P676_BAND_HZ, "ITU-R P.676")
+    return _line_by_line(freq_hz, dry_pressure_pa, temperature_k, density, part)
+
+
+# Compiled as one: eagerly, its hundred operations would be compiled one by one (5 s on the first call).
+@functools.partial(jax.jit, static_argnames="part")
+def _line_by_line(freq_hz: Array, dry_pressure_pa: Array, temperature_k: Array, density: Array, part: str) -> Array:
     freq = freq_hz * 1e-9
     pressure = dry_pressure_pa / 100
     vapour = density * 1000 * temperature_k / 216.7
@@ -205,6 +226,11 @@ def simplified_absorption(
     freq_hz, pressure_pa, temperature_k, relative_humidity = jnp.broadcast_arrays(*arguments)
     freq_hz = _in_band(freq_hz, SIMPLIFIED_BAND_HZ, "the simplified absorption")
     mu = relative_humidity * saturation_vapour_pressure_pa(pressure_pa, temperature_k) / pressure_pa
+    return _two_lines(freq_hz, mu)
+
+
+@jax.jit
+def _two_lines(freq_hz: Array, mu: Array) -> Array:
     wavenumber = freq_hz / (100 * SPEED_OF_LIGHT)
     y1 = 0.2205 * mu * (0.1303 * mu + 0.0294) / ((0.4093 * mu + 0.0925) ** 2 + (wavenumber - 10.835) ** 2)
     y2 = 2.014 * mu * (0.1702 * mu + 0.0303) / ((0.537 * mu + 0.0956) ** 2 + (wavenumber - 12.664) ** 2)

@@ -6,7 +6,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from thzjax.errors import ConfigError
-from thzjax.numeric import as_complex, as_real, as_reals, cis, row
+from thzjax.numeric import as_complex, as_real, as_reals, cis, row, trailing
 from thzjax.units import SPEED_OF_LIGHT
 
 
@@ -203,7 +203,7 @@ def array_response(
     p, azimuth_rad, elevation_rad, freq_hz = as_reals(element_positions_m, azimuth_rad, elevation_rad, freq_hz)
     u = direction_vector(azimuth_rad, elevation_rad)
     ahead = jnp.sum((p - p[..., :1, :]) * u[..., None, :], axis=-1)
-    return cis((2 * jnp.pi / SPEED_OF_LIGHT * freq_hz)[..., None] * ahead)
+    return cis(trailing(2 * jnp.pi / SPEED_OF_LIGHT * freq_hz) * ahead)
 
 
 def near_field_steering(element_positions_m: Array, source_position_m: Array, freq_hz: ArrayLike) -> Array:
@@ -229,7 +229,7 @@ def near_field_steering(element_positions_m: Array, source_position_m: Array, fr
     # r_n - r_0 = (r_n^2 - r_0^2)/(r_n + r_0), with the squares' difference in factors: two distances of metres leave
     # float32 no digit of a wavelength.
     difference = jnp.sum((p - first) * ((p - s) + (first - s)), axis=-1) / (distance + distance_0)
-    return cis(-(2 * jnp.pi / SPEED_OF_LIGHT * freq_hz)[..., None] * difference)
+    return cis(-trailing(2 * jnp.pi / SPEED_OF_LIGHT * freq_hz) * difference)
 
 
 def fraunhofer_distance(aperture_m: ArrayLike, freq_hz: ArrayLike) -> Array:

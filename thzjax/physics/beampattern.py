@@ -6,7 +6,7 @@ from flax import struct
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from thzjax.numeric import as_complex, as_real, hermitian, matmul
+from thzjax.numeric import as_complex, as_real, hermitian, matmul, row, trailing
 from thzjax.physics.arrays import ula_steering
 
 
@@ -32,7 +32,7 @@ def desired_pattern(grid_rad: Array, targets_rad: ArrayLike, width_rad: ArrayLik
     def tenths(x: ArrayLike) -> Array:
         return jnp.round(as_real(x) * (1800 / np.pi)).astype(jnp.int32)
 
-    away = jnp.abs(tenths(grid_rad)[:, None] - jnp.atleast_1d(tenths(targets_rad)))
+    away = jnp.abs(tenths(grid_rad)[:, None] - jnp.atleast_1d(tenths(targets_rad))[None])
     return jnp.any(2 * away <= tenths(width_rad), axis=-1).astype(as_real(grid_rad).dtype)
 
 
@@ -72,8 +72,8 @@ def beam_pattern_error(R: Array, desired: Array, grid_rad: Array, p_ref_w: Array
 
     Source: paper A, eq. (16).
     """
-    pattern = beam_pattern(R, grid_rad) / as_real(p_ref_w)[..., None]
-    return jnp.mean((desired - pattern) ** 2, axis=-1)
+    pattern = beam_pattern(R, grid_rad) / trailing(as_real(p_ref_w))
+    return jnp.mean((row(desired, pattern, 0) - pattern) ** 2, axis=-1)
 
 
 @struct.dataclass
@@ -113,7 +113,7 @@ def pattern_gram(num: int, desired: Array, grid_rad: Array) -> PatternGram:
       `PatternGram` for `beam_pattern_error_gram`.
     """
     lag = np.arange(1, num)
-    phase = jnp.pi * jnp.sin(grid_rad)[:, None] * jnp.asarray(lag, dtype=grid_rad.dtype)
+    phase = jnp.pi * jnp.sin(grid_rad)[:, None] * jnp.asarray(lag[None], dtype=grid_rad.dtype)
     basis = jnp.concatenate([jnp.ones_like(grid_rad)[:, None], 2 * jnp.cos(phase), -2 * jnp.sin(phase)], axis=1)
     basis = basis / num
     return PatternGram(
@@ -154,9 +154,9 @@ def beam_pattern_error_gram(R: Array, gram: PatternGram, p_ref_w: ArrayLike = 1.
 
 def error_coefficients(R: Array, gram: PatternGram, p_ref_w: ArrayLike = 1.0) -> tuple[Array, Array]:
     """(a, b) of L_r(s R) = a s^2 - 2 b s + constant: how the error moves with the radiated power s, `[...]`."""
-    t = diagonal_sums(R) / as_real(p_ref_w)[..., None]
+    t = diagonal_sums(R) / trailing(as_real(p_ref_w))
     quadratic = jnp.sum(t * jnp.einsum("ij,...j->...i", gram.quadratic, t, precision=lax.Precision.HIGHEST), axis=-1)
-    return quadratic, jnp.sum(t * gram.linear, axis=-1)
+    return quadratic, jnp.sum(t * row(gram.linear, t, 0), axis=-1)
 
 
 def largest_power_scale(R: Array, gram: PatternGram, threshold: ArrayLike, p_ref_w: ArrayLike = 1.0) -> Array:

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from thzjax.numeric import as_complex, as_real
+from thzjax.numeric import as_complex, as_real, trailing
 from thzjax.physics.link import per_antenna_power
 
 
@@ -32,7 +32,7 @@ def clip_rows(W: Array, power_w: ArrayLike) -> Array:
     `W[..., M, S]`, `power_w[...]` -> `[..., M, S]`.
     """
     power = per_antenna_power(W)
-    limit = (as_real(power_w).astype(power.dtype) / W.shape[-2])[..., None]
+    limit = trailing(as_real(power_w).astype(power.dtype) / W.shape[-2])
     over = power > limit
     factor = jnp.where(over, jnp.sqrt(limit / jnp.where(over, power, 1)), 1)
     return W * as_complex(factor)[..., None]

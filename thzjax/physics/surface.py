@@ -8,7 +8,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from thzjax.errors import ConfigError
-from thzjax.numeric import abs2, as_complex, as_real, as_reals, cis, matmul
+from thzjax.numeric import abs2, as_complex, as_real, as_reals, cis, matmul, trailing
 from thzjax.units import SPEED_OF_LIGHT
 
 
@@ -113,7 +113,7 @@ def hybrid_reflection(amplitude: ArrayLike, phase_rad: ArrayLike, active: ArrayL
     """
     amplitude, phase_rad, max_amplitude = as_reals(amplitude, phase_rad, max_amplitude)
     active = jnp.asarray(active, bool)
-    limited = jnp.clip(amplitude, 0, max_amplitude[..., None])
+    limited = jnp.clip(amplitude, 0, trailing(max_amplitude))
     return reflection(jnp.where(active, limited, 1), phase_rad)
 
 
@@ -142,7 +142,7 @@ def user_noise(
     """
     reaching = jnp.sum(abs2(surface_to_user) * _amplified(psi, active)[..., None, :], axis=-1)
     noise_w, noise_v_w = (jnp.asarray(x, reaching.dtype) for x in (noise_w, noise_v_w))
-    return noise_w + noise_v_w[..., None] * reaching
+    return noise_w + trailing(noise_v_w) * reaching
 
 
 def amplifier_power(psi: Array, active: ArrayLike, G: Array, W: Array, noise_v_w: ArrayLike) -> Array:
@@ -162,7 +162,7 @@ def amplifier_power(psi: Array, active: ArrayLike, G: Array, W: Array, noise_v_w
     """
     arriving = jnp.sum(abs2(matmul(G, W)), axis=-1)
     noise_v_w = jnp.asarray(noise_v_w, arriving.dtype)
-    return jnp.sum(_amplified(psi, active) * (arriving + noise_v_w[..., None]), axis=-1)
+    return jnp.sum(_amplified(psi, active) * (arriving + trailing(noise_v_w)), axis=-1)
 
 
 def target_noise(psi: Array, active: ArrayLike, gain: ArrayLike, noise_v_w: ArrayLike) -> Array:
@@ -205,7 +205,7 @@ def phase_errors(key: Array, psi: Array, deviation_rad: ArrayLike, kind: str = "
         unit = jax.random.uniform(key, psi.shape, real, minval=-(3**0.5), maxval=3**0.5)
     else:
         raise ConfigError(f"kind={kind!r} is unknown: use 'gaussian' or 'uniform'")
-    return psi * cis(jnp.asarray(deviation_rad, real)[..., None] * unit)
+    return psi * cis(trailing(jnp.asarray(deviation_rad, real)) * unit)
 
 
 def isotropic_scattering(element_positions_m: Array, freq_hz: ArrayLike) -> Array:

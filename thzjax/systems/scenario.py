@@ -4,15 +4,24 @@ dB, dBm and degrees live here; `build` turns them into a system (static sizes) a
 """
 
 import dataclasses
+import functools
 import math
+import warnings
 from typing import TYPE_CHECKING
 
-from thzjax.errors import ConfigError
+from thzjax.errors import AbsorptionWarning, ConfigError
 
 if TYPE_CHECKING:
     from thzjax.systems.irs_isac import IrsIsac, Params
 
 Vector = tuple[float, float, float]
+
+ABSORPTIONS = ("constant", "p676", "simplified")
+STANDARD_AIR = (101325.0, 288.15, 7.5e-3)
+"""Dry pressure [Pa], temperature [K] and vapour density [kg/m^3] of the mean annual global reference atmosphere at
+the ground (ITU-R P.835)."""
+MISMATCH = 10.0
+"""A constant absorption that is off the standard air's by more than this factor is warned about."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +33,9 @@ class Scenario:
       surface_shape: rows and columns of the surface; 0 0 is no surface.
       phase_bits, phase_levels, amplitude: the surface's hardware (0 bits: continuous phases).
       freq_hz: carrier [Hz].
-      k_abs: power absorption coefficient [1/m]; 6.7141e-4 is paper A's.
+      absorption: "constant" (k_abs), "p676" (ITU-R P.676-13 line by line) or "simplified" (275-400 GHz).
+      k_abs: power absorption coefficient of "constant" [1/m]; 6.7141e-4 is paper A's.
+      dry_pressure_pa, temperature_k, vapour_density_kg_m3: the air, for the other two.
       bs_position_m, surface_position_m, users_centre_m, users_radius_m: geometry [m].
       min_bs_distance_m: least distance between a user and the base station [m].
       bs_gain_dbi, user_gain_dbi, element_gain_dbi: power gains [dBi].
@@ -48,7 +59,11 @@ class Scenario:
     phase_levels: str = "standard"
     amplitude: str = "ideal"
     freq_hz: float = 0.55e12
+    absorption: str = "constant"
     k_abs: float = 6.7141e-4
+    dry_pressure_pa: float = STANDARD_AIR[0]
+    temperature_k: float = STANDARD_AIR[1]
+    vapour_density_kg_m3: float = STANDARD_AIR[2]
     bs_position_m: Vector = (0.0, 0.0, 0.0)
     surface_position_m: Vector = (4.0, 3.0, 0.5)
     users_centre_m: Vector = (4.0, 0.0, 0.0)
@@ -108,6 +123,47 @@ def noise_w(scenario: Scenario) -> float:
     return thermal_noise_w(scenario.bandwidth_hz, scenario.noise_figure_db)
 
 
+def absorption_per_m(scenario: Scenario) -> float:
+    """The scenario's power absorption coefficient k_abs [1/m] at its carrier.
+
+    Raises:
+      ConfigError: the carrier is outside the named model's band.
+    """
+    from thzjax.physics import absorption
+
+    air = (scenario.dry_pressure_pa, scenario.temperature_k, scenario.vapour_density_kg_m3)
+    if scenario.absorption == "p676":
+        return float(absorption.p676_attenuation(scenario.freq_hz, *air))
+    if scenario.absorption == "simplified":
+        dry_pressure_pa, temperature_k, density = air
+        pressure_pa = dry_pressure_pa + absorption.vapour_pressure_pa(density, temperature_k)
+        humidity = absorption.relative_humidity(density, pressure_pa, temperature_k)
+        return float(absorption.simplified_absorption(scenario.freq_hz, pressure_pa, temperature_k, humidity))
+    _warn_of_mismatch(scenario.freq_hz, scenario.k_abs)
+    return scenario.k_abs
+
+
+def standard_absorption_per_m(freq_hz: float) -> float | None:
+    """ITU-R P.676-13's k_abs [1/m] in standard air; none outside 1 to 1000 GHz."""
+    from thzjax.physics import absorption
+
+    low, high = absorption.P676_BAND_HZ
+    return float(absorption.p676_attenuation(freq_hz, *STANDARD_AIR)) if low <= freq_hz <= high else None
+
+
+@functools.cache
+def _warn_of_mismatch(freq_hz: float, k_abs: float) -> None:
+    """Say once if a constant absorption is far from ITU-R P.676's for standard air."""
+    standard = standard_absorption_per_m(freq_hz)
+    if standard is not None and not standard / MISMATCH <= k_abs <= standard * MISMATCH:
+        warnings.warn(
+            f"k_abs={k_abs:g} 1/m at {freq_hz / 1e9:g} GHz, where ITU-R P.676-13 has {standard:.3g} 1/m for standard "
+            "air: absorption=p676 uses that",
+            AbsorptionWarning,
+            stacklevel=4,
+        )
+
+
 def check(scenario: Scenario) -> None:
     """Refuse a scenario that cannot work, before anything is traced.
 
@@ -115,12 +171,15 @@ def check(scenario: Scenario) -> None:
       ConfigError: one line with the two values that clash.
     """
     positive = (
+        "dry_pressure_pa", "temperature_k",
         "freq_hz", "power_w", "p_ref_w", "bandwidth_hz", "pattern_width_deg", "steepness", "min_bs_distance_m",
     )  # fmt: skip
     for name in positive:
         if not getattr(scenario, name) > 0:
             raise ConfigError(f"{name}={getattr(scenario, name):g} must be greater than 0")
-    for name in ("k_abs", "users_radius_m", "rician_factor", "ray_reflection", "blockage_db"):
+    if scenario.absorption not in ABSORPTIONS:
+        raise ConfigError(f"absorption={scenario.absorption!r} is unknown: use one of {', '.join(ABSORPTIONS)}")
+    for name in ("k_abs", "vapour_density_kg_m3", "users_radius_m", "rician_factor", "ray_reflection", "blockage_db"):
         if not getattr(scenario, name) >= 0:
             raise ConfigError(f"{name}={getattr(scenario, name):g} must not be negative")
     if not 0 <= scenario.min_amplitude <= 1:
@@ -196,7 +255,7 @@ def build(scenario: Scenario) -> "tuple[IrsIsac, Params]":
 
     params = Params(
         freq_hz=number(scenario.freq_hz),
-        k_abs=number(scenario.k_abs),
+        k_abs=number(absorption_per_m(scenario)),
         bs_position_m=number(scenario.bs_position_m),
         surface_position_m=number(scenario.surface_position_m),
         users_centre_m=number(scenario.users_centre_m),

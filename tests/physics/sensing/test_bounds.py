@@ -80,12 +80,11 @@ def test_crb_float32_whatever_the_units():
 
 
 def test_crb_batch_keeps_its_finite_members(x64):
-    J = np.stack(
-        [random_information(0, 4, 6.0)[0], np.ones((4, 4)), np.zeros((4, 4)), random_information(1, 4, 6.0)[0]]
-    )
+    first, last = (random_information(seed, 4, 6.0)[0] for seed in (0, 1))
+    J = np.stack([first, np.ones((4, 4)), np.zeros((4, 4)), last])
     for C in (crb(jnp.asarray(J)), jax.vmap(sensing.crb)(jnp.asarray(J)), sensing.crb(jnp.asarray(J))):
         C = np.asarray(C)
-        assert_bound_near(C[[0, 3]], np.stack([ref.crb(J[0]), ref.crb(J[3])]), 1e-12)
+        assert_bound_near(C[[0, 3]], np.stack([ref.crb(first), ref.crb(last)]), 1e-12)
         assert not np.any(np.isnan(C))
         assert np.all(np.trace(C[1:3], axis1=1, axis2=2) == np.inf)
 
@@ -128,7 +127,7 @@ def test_sensing_crb_float32_of_a_real_link(noise_model):
         assert C.dtype == np.float32
         J = ref.fisher_information(scene, psi, W, PAPER_B_SNAPSHOTS, PAPER_B_NOISE_W, noise_model)
         # Referred to the centre, phases reach pi (3.5 + 4.5) = 25 rad, half of that here, each off by 1 eps of it and
-        # at random over 80 elements: the illumination by some 12 / sqrt(80) eps, and C by a few times that.
+        # at random over 80 elements, and as much again from 64 antennas: some 10 eps of C, 14 at most in these draws.
         assert_bound_near(C, ref.crb(J), 5e-6)
 
 
@@ -197,9 +196,8 @@ def test_rank_one_bound_knows_the_design_by_its_power_only(x64):
     for seed in range(3):
         design = random_design(seed, scene)
         power = np.sum(np.abs(ref.illumination(scene, *design)) ** 2)
-        products.append(
-            power * np.asarray(rank_one(SensingScene(**fields(scene)), *arrays(*design), SNAPSHOTS, NOISE_W))
-        )
+        C = rank_one(SensingScene(**fields(scene)), *arrays(*design), SNAPSHOTS, NOISE_W)
+        products.append(power * np.asarray(C))
     assert_bound_near(products[1], products[0], 1e-12)
     assert_bound_near(products[2], products[0], 1e-12)
 
@@ -213,7 +211,7 @@ def test_rank_one_bound_float32():
     assert C.dtype == jnp.float32
     # Up to rounding that scene has rank one: its exact bound in float64 is that of the rounded fields' power.
     J = ref.fisher_information(scene, psi, W, PAPER_B_SNAPSHOTS, PAPER_B_NOISE_W)
-    assert_bound_near(C, ref.crb(J), 1e-5)
+    assert_bound_near(C, ref.crb(J), 5e-6)
 
 
 def textbook(power, sensors, theta):

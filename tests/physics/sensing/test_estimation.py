@@ -128,7 +128,7 @@ def test_estimates_reach_the_bound(x64, rounding):
     assert np.sqrt(np.max(np.diag(C))) < 0.01  # far inside the main lobe
     keys = jax.random.split(jax.random.key(5), trials)
     built, designs = SensingScene(**fields(scene, rounding)), arrays(psi, W, rounding=rounding)
-    noisy = jax.vmap(lambda key: sensing.simulate_echo(key, built, *designs, SNAPSHOTS, noise_w))(keys)
+    noisy = jax.jit(jax.vmap(lambda key: sensing.simulate_echo(key, built, *designs, SNAPSHOTS, noise_w)))(keys)
     errors = double(np.stack(estimate(noisy, scene, psi, W, rounding), axis=-1)) - [
         float(scene.azimuth_rad),
         float(scene.elevation_rad),

@@ -109,7 +109,7 @@ def test_the_papers_departure_is_the_mirrored_angle(x64, seed):
 @given(st.integers(0, 10_000), st.floats(-3.0, 3.0))
 def test_the_origin_turns_the_echo_by_one_phase(x64, seed, turn):
     corner = random_scene(seed)
-    psi, W = arrays(*random_design(seed, corner))
+    psi = arrays(random_design(seed, corner)[0])[0]
     one, other = (
         np.asarray(echo_matrix(SensingScene(**fields(corner._replace(origin=o))), psi)) for o in ("corner", "centre")
     )
@@ -185,11 +185,23 @@ def test_no_other_phases_or_beam_illuminate_better(focused_pair, seed):
     assert float(jnp.abs(illumination(scene, psi, jnp.asarray(other_W))[0])) <= best * (1 + 10 * EPS32)
 
 
-def test_focusing_a_general_channel_aligns_the_fields_of_all_elements(x64):
-    # With several paths the beam is no closed form, but at that beam the phases still add moduli.
+def test_focusing_a_general_channel_matches_the_beam_and_beats_chance(x64):
+    # With several paths there is no closed form, but the beam is the one that these phases ask for.
     plain = random_scene(8)
     scene = SensingScene(**fields(plain))
     psi, W = focused(scene, jnp.asarray(2.0))
     np.testing.assert_allclose(np.abs(psi), 1.0, rtol=1e-12)
-    moduli = np.sum(np.abs(plain.bs_to_surface @ np.asarray(W)))
-    assert float(jnp.abs(illumination(scene, psi, W)[0])) == pytest.approx(moduli, rel=1e-10)
+    row = np.asarray(echo_matrix(scene, psi))[0] / plain.beta
+    best = float(jnp.abs(illumination(scene, psi, W)[0]))
+    assert best == pytest.approx(np.sqrt(2.0) * np.linalg.norm(row), rel=1e-10)
+    phases = np.exp(2j * np.pi * np.random.default_rng(0).uniform(size=(500, 6)))
+    rows = np.asarray(echo_matrix(scene, jnp.asarray(phases)))[:, 0] / plain.beta
+    assert best >= np.sqrt(2.0) * np.max(np.linalg.norm(rows, axis=-1))
+
+
+@pytest.mark.parametrize("wrong", [{"azimuth": np.pi / 2}, {"elevation": -np.pi / 2}, {"sensor_shape": (1, 4)}])
+def test_a_scene_that_tells_no_angles_is_refused(wrong):
+    shapes = {**SHAPES, "sensor_shape": wrong.get("sensor_shape", (2, 2))}
+    azimuth, elevation = wrong.get("azimuth", 0.1), wrong.get("elevation", 0.2)
+    with pytest.raises(ConfigError):
+        sensing.line_of_sight_scene(FREQ_HZ, K_ABS, BS_DIST_M, TARGET_DIST_M, azimuth, elevation, RCS_M2, **shapes)

@@ -1,5 +1,6 @@
 """Detection of an echo in noise: Marcum's Q function and the detection probability of Swerling targets."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -7,7 +8,7 @@ from jax.scipy.special import i0e
 from jax.typing import ArrayLike
 
 from thzjax.errors import ConfigError
-from thzjax.numeric import as_reals
+from thzjax.numeric import as_reals, row
 
 # The Rice density beyond 12 deviations from the nearer end of a tail is 5e-32 of that at its end; 96 Gauss-Legendre
 # nodes over that length leave 1e-14 for a and b up to 40.
@@ -15,6 +16,7 @@ _TAIL = 12.0
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
 
 
+@jax.jit
 def marcum_q(a: ArrayLike, b: ArrayLike) -> Array:
     """Marcum's Q function of order 1: the integral from b of x exp(-(x^2 + a^2)/2) I0(a x), `[...]`.
 
@@ -30,7 +32,7 @@ def marcum_q(a: ArrayLike, b: ArrayLike) -> Array:
     upper = b >= a
     start = jnp.where(upper, b, jnp.maximum(b - _TAIL, 0))
     length = jnp.where(upper, _TAIL, b - start)
-    nodes, weights = (jnp.asarray(v, a.dtype).reshape((1,) * a.ndim + (-1,)) for v in ((_NODES + 1) / 2, _WEIGHTS / 2))
+    nodes, weights = row((_NODES + 1) / 2, a), row(_WEIGHTS / 2, a)
     x = start[..., None] + length[..., None] * nodes
     density = x * jnp.exp(-((x - a[..., None]) ** 2) / 2) * i0e(a[..., None] * x)
     tail = length * jnp.sum(weights * density, axis=-1)

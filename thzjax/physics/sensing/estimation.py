@@ -1,11 +1,13 @@
 """Maximum-likelihood estimation of a target's angles, to see the Cramér-Rao bound attained."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from thzjax.numeric import abs2, as_complex, matmul
+from thzjax.numeric import abs2, as_complex, matmul, trailing
 from thzjax.physics.sensing.radar import add_noise
 from thzjax.physics.sensing.scene import SensingScene, illumination, sensor_response
 
@@ -20,10 +22,11 @@ def simulate_echo(
     """
     mean = as_complex(scene.beta)[..., None, None] * sensor_response(scene)[..., :, None]
     mean = mean * illumination(scene, psi, W)[..., None, :]
-    integrated = as_complex(jnp.sqrt(jnp.asarray(snapshots, mean.real.dtype)))[..., None, None] * mean
+    integrated = trailing(as_complex(jnp.sqrt(jnp.asarray(snapshots, mean.real.dtype))), 2) * mean
     return add_noise(key, integrated, noise_w)
 
 
+@functools.partial(jax.jit, static_argnames="steps")
 def ml_angles(
     data: Array,
     scene: SensingScene,

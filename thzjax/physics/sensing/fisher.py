@@ -1,5 +1,9 @@
-"""Fisher information of a target's angles and echo amplitude, and the Cramér-Rao bounds that follow."""
+"""Fisher information of a target's angles and echo amplitude, and the Cramér-Rao bounds that follow.
 
+The public functions are compiled as a whole: eagerly their operations would be compiled one by one, seconds in all.
+"""
+
+import functools
 from collections.abc import Callable
 
 import jax
@@ -9,13 +13,14 @@ from jax.typing import ArrayLike
 
 from thzjax.errors import ConfigError
 from thzjax.linalg import solve_hermitian
-from thzjax.numeric import abs2, as_complex, hermitian, matmul
+from thzjax.numeric import abs2, as_complex, hermitian, matmul, trailing
 from thzjax.physics.sensing.scene import SensingScene, illumination, illuminations, sensor_response, steering_stacks
 from thzjax.physics.surface import target_noise
 
 NOISE_MODELS = ("white", "colored", "full")
 
 
+@functools.partial(jax.jit, static_argnames="noise_model")
 def fisher_information(
     scene: SensingScene,
     psi: Array,
@@ -65,10 +70,11 @@ def fisher_information(
         gram = gram - as_complex(kappa)[..., None, None] * gram[..., :, :1] * gram[..., :1, :]
     J = _mean_information(gram[..., None, :, None, :], z[..., None, :, :], beta[..., None], snapshots, noise_w)
     if noise_model == "full":
-        J = J + snapshots[..., None, None] * _covariance_information(gram, rho, over_noise, beta)
+        J = J + trailing(snapshots, 2) * _covariance_information(gram, rho, over_noise, beta)
     return J
 
 
+@jax.jit
 def multi_target_fisher_information(
     scene: SensingScene, psi: Array, W: Array, snapshots: ArrayLike, noise_w: ArrayLike
 ) -> Array:
@@ -124,7 +130,7 @@ def _mean_information(gram: Array, z: Array, beta: Array, snapshots: Array, nois
     bottom = jnp.concatenate([-imaginary * mixed_back, -imaginary * power, power], axis=-1)
     blocks = jnp.real(jnp.concatenate([top, middle, bottom], axis=-2))
     J = jnp.swapaxes(blocks, -3, -2).reshape(*blocks.shape[:-4], 4 * targets, 4 * targets)
-    return (2 * snapshots / noise_w)[..., None, None] * J
+    return trailing(2 * snapshots / noise_w, 2) * J
 
 
 def _covariance_information(gram: Array, rho: Array, over_noise: Array, beta: Array) -> Array:
@@ -148,6 +154,7 @@ def _covariance_information(gram: Array, rho: Array, over_noise: Array, beta: Ar
     return jnp.concatenate([top, bottom], axis=-2)
 
 
+@jax.jit
 def crb(J: Array) -> Array:
     """Cramér-Rao bound of the angles with the echo amplitudes unknown: (J_ee - J_eb J_bb^-1 J_eb^T)^-1.
 
@@ -228,6 +235,7 @@ def sensing_crb(
     return crb(fisher_information(scene.replace(origin="centre"), psi, W, snapshots, noise_w, noise_model))
 
 
+@jax.jit
 def crb_rank_one(scene: SensingScene, psi: Array, W: Array, snapshots: ArrayLike, noise_w: ArrayLike) -> Array:
     """Closed form of the bound for a rank-one G and white noise, exact there.
 
@@ -249,9 +257,10 @@ def crb_rank_one(scene: SensingScene, psi: Array, W: Array, snapshots: ArrayLike
     inverse, regular = _inverse_2x2(shape * scale[..., :, None] * scale[..., None, :])
     snr = radar_snr(scene, psi, W, snapshots, noise_w) / b.shape[-1]
     bound = inverse * scale[..., :, None] * scale[..., None, :]
-    return jnp.where((positive & regular)[..., None, None], bound, jnp.inf) / (2 * snr)[..., None, None]
+    return jnp.where((positive & regular)[..., None, None], bound, jnp.inf) / trailing(2 * snr, 2)
 
 
+@jax.jit
 def radar_snr(scene: SensingScene, psi: Array, W: Array, snapshots: ArrayLike, noise_w: ArrayLike) -> Array:
     """Signal to noise of the echo after coherent integration: L |beta|^2 ||b||^2 ||z_0||^2/sigma^2, `[...]`.
 

@@ -8,7 +8,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from thzjax.errors import ConfigError
-from thzjax.numeric import as_complex, as_reals, cis, matmul
+from thzjax.numeric import as_complex, as_reals, cis, matmul, trailing
 from thzjax.physics.channels import ray_channel
 from thzjax.physics.propagation import fractional_cycles
 from thzjax.units import SPEED_OF_LIGHT
@@ -75,7 +75,7 @@ def add_noise(key: Array, signal: Array, noise_w: ArrayLike) -> Array:
     """signal `[..., a, b]` + CN(0, noise), noise `[...]` [W]."""
     real, imag = jax.random.normal(key, (2, *signal.shape), signal.real.dtype)
     deviation = jnp.sqrt(jnp.asarray(noise_w, real.dtype) / 2)
-    return signal + as_complex(deviation)[..., None, None] * lax.complex(real, imag)
+    return signal + trailing(as_complex(deviation), 2) * lax.complex(real, imag)
 
 
 def radar_amplitude(

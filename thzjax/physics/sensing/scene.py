@@ -1,5 +1,6 @@
 """What is sensed: a target seen over a reflecting surface whose own elements listen to the echo."""
 
+import functools
 import math
 
 import jax
@@ -10,7 +11,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from thzjax.errors import ConfigError
-from thzjax.numeric import as_complex, as_reals, matmul, unit_phasor
+from thzjax.numeric import as_complex, as_reals, matmul, trailing, unit_phasor
 from thzjax.physics.arrays import upa_steering, upa_steering_derivatives
 from thzjax.physics.propagation import path_amplitude
 from thzjax.physics.sensing.radar import radar_amplitude
@@ -155,14 +156,33 @@ def line_of_sight_scene(
             raise ConfigError(
                 f"{name}={np.max(np.abs(angle)):g} must lie inside +-pi/2: beyond, the array sees nothing"
             )
-    freq_hz, k_abs, bs_dist_m, target_dist_m, azimuth_rad, elevation_rad, rcs_m2 = as_reals(
-        freq_hz, k_abs, bs_dist_m, target_dist_m, azimuth_rad, elevation_rad, rcs_m2
-    )
-    gains = (jnp.asarray(gain, freq_hz.dtype) for gain in (gain_bs, gain_surface, gain_sensor))
-    gain_bs, gain_surface, gain_sensor = gains
+    numbers = as_reals(
+        freq_hz, k_abs, bs_dist_m, target_dist_m, azimuth_rad, elevation_rad, rcs_m2,
+        gain_bs, gain_surface, gain_sensor, bs_azimuth_rad, bs_elevation_rad,
+    )  # fmt: skip
+    return _line_of_sight(bs_shape, surface_shape, sensor_shape, *numbers)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _line_of_sight(
+    bs_shape: tuple[int, int],
+    surface_shape: tuple[int, int],
+    sensor_shape: tuple[int, int],
+    freq_hz: Array,
+    k_abs: Array,
+    bs_dist_m: Array,
+    target_dist_m: Array,
+    azimuth_rad: Array,
+    elevation_rad: Array,
+    rcs_m2: Array,
+    gain_bs: Array,
+    gain_surface: Array,
+    gain_sensor: Array,
+    bs_azimuth_rad: Array,
+    bs_elevation_rad: Array,
+) -> SensingScene:
     hop = path_amplitude(freq_hz, bs_dist_m, k_abs) * as_complex(jnp.sqrt(gain_bs * gain_surface))
-    bs_angles = (jnp.asarray(angle, freq_hz.dtype) for angle in (bs_azimuth_rad, bs_elevation_rad))
-    at_surface = upa_steering(*bs_angles, surface_shape)
+    at_surface = upa_steering(bs_azimuth_rad, bs_elevation_rad, surface_shape)
     from_bs = upa_steering(jnp.zeros_like(freq_hz), jnp.zeros_like(freq_hz), bs_shape)
     return SensingScene(
         bs_to_surface=hop[..., None, None] * at_surface[..., :, None] * from_bs[..., None, :],
@@ -176,6 +196,7 @@ def line_of_sight_scene(
     )
 
 
+@jax.jit
 def focused_illumination(scene: SensingScene, power_w: ArrayLike) -> tuple[Array, Array]:
     """Unit-modulus reflection and one beam that light the target most: (psi `[..., N]`, W `[..., M, 1]`).
 
@@ -198,4 +219,4 @@ def focused_illumination(scene: SensingScene, power_w: ArrayLike) -> tuple[Array
         psi = jnp.conj(unit_phasor(row * matmul(G, w[..., None])[..., 0]))
         w = matched(matmul((row * psi)[..., None, :], G)[..., 0, :])
     power_w = jnp.asarray(power_w, w.real.dtype)
-    return psi, as_complex(jnp.sqrt(power_w))[..., None, None] * w[..., None]
+    return psi, trailing(as_complex(jnp.sqrt(power_w)), 2) * w[..., None]
