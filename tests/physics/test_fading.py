@@ -143,6 +143,13 @@ def test_estimate_without_error_is_the_channel():
     np.testing.assert_array_equal(estimated_channel(KEY, H, jnp.float32(0.0)), H)
 
 
+def test_estimate_of_a_dark_channel_has_finite_slopes():
+    dark = jnp.zeros((2, 3, 4), jnp.complex64)
+    np.testing.assert_array_equal(estimated_channel(KEY, dark, jnp.float32(0.1)), dark)
+    slope = jax.jit(jax.grad(lambda H: jnp.sum(jnp.real(fading.estimated_channel(KEY, H, jnp.float32(0.1))))))(dark)
+    assert np.all(np.isfinite(np.asarray(slope)))
+
+
 RADIUS, CENTRE = 5.0, np.array([10.0, -4.0, 1.5])
 
 
@@ -211,9 +218,9 @@ def test_a_long_walk_stays_inside_keeps_its_speed_and_visits_all_quarters(x64):
 
 def test_at_the_edge_only_the_outward_velocity_turns(x64):
     # A step of 2 % of the radius turns the edge's normal by at most 0.02 rad, in the mean of two places by less.
-    position, velocity = start(3, step=0.02 * RADIUS)
+    position, velocity = start(3, count=256, step=0.02 * RADIUS)
     arguments = position, velocity, 1.0, CENTRE, RADIUS
-    moved, turned = (np.asarray(x) for x in move_in_disc(*(jnp.asarray(x) for x in arguments)))
+    _, turned = (np.asarray(x) for x in move_in_disc(*(jnp.asarray(x) for x in arguments)))
     outward = (position - CENTRE)[:, :2] / np.linalg.norm((position - CENTRE)[:, :2], axis=-1, keepdims=True)
     change = (velocity - turned)[:, :2]
     hit = np.linalg.norm(change, axis=-1) > 0
@@ -241,6 +248,8 @@ def test_batches_and_gradients_of_motion():
     alone = move_in_disc(position[5], velocity[5], *rest)
     for one, other in zip(together, alone, strict=True):
         assert_close(one[5] + 1.0, double(other) + 1.0, 16 * EPS32)
+    # At rest, one of them in the very middle of the disc.
+    position = position.at[0].set(rest[1])
     still = jnp.zeros_like(velocity)
     slope = jax.jit(jax.grad(lambda p, v: jnp.sum(fading.move_in_disc(p, v, *rest)[0]), (0, 1)))(position, still)
     assert all(np.all(np.isfinite(np.asarray(s))) for s in slope)

@@ -47,8 +47,8 @@ def test_spot_values(x64, spot):
     name, ghz, permittivity, conductivity = spot
     eps = complex(materials.relative_permittivity(name, jnp.asarray(1e9 * ghz)))
     assert eps.real == pytest.approx(permittivity, rel=1e-12)
-    # The recommendation's own conversion, 17.98 sigma / f, has four digits; sigma above has five.
-    assert -eps.imag == pytest.approx(17.98 * conductivity / ghz, rel=3e-4)
+    # The recommendation gives 17.98 to four digits (2.8e-4), and sigma above has four or five (5e-5).
+    assert -eps.imag == pytest.approx(17.98 * conductivity / ghz, rel=3.3e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from thzjax.errors import ConfigError
 from thzjax.numeric import as_complex, as_reals, cis, matmul, row
 from thzjax.physics.arrays import upa_steering
+from thzjax.physics.propagation import fractional_product
 
 
 @struct.dataclass
@@ -98,8 +99,8 @@ def subcarrier_offsets(bandwidth_hz: float, num: int) -> Array:
 
 def delay_response(offset_hz: Array, delay_s: Array) -> Array:
     """Phase that a delay turns over the band: exp(-j 2 pi offset delay), `[F]`, `[..., P]` -> `[..., F, P]`."""
-    cycles = row(offset_hz, delay_s, 0)[..., None] * delay_s[..., None, :]
-    return cis(-2 * jnp.pi * (cycles - jnp.round(cycles)))
+    cycles = fractional_product(row(offset_hz, delay_s, 0)[..., None], delay_s[..., None, :])
+    return cis(-2 * jnp.pi * cycles)
 
 
 def wideband_channel(

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from thzjax.numeric import abs2, as_complex, as_real, as_reals
+from thzjax.numeric import as_complex, as_real, as_reals, norm_or_zero
 from thzjax.units import SPEED_OF_LIGHT
 
 _SWITCH = 25.0
@@ -25,16 +25,17 @@ def bessel_j0(x: ArrayLike) -> Array:
     Source: Abramowitz and Stegun, 9.1.18 and 9.2.5.
     """
     x = jnp.abs(as_real(x))
-    small = jnp.minimum(x, _SWITCH)
+    below = x < _SWITCH  # not minimum and maximum: at a tie each has half a gradient
+    small = jnp.where(below, x, _SWITCH)
     sines = jnp.sin(jnp.pi / _NODES * (jnp.arange(_NODES, dtype=x.dtype) + 0.5))
     near = jnp.mean(jnp.cos(small[..., None] * sines.reshape((1,) * x.ndim + (_NODES,))), axis=-1)
-    large = jnp.maximum(x, _SWITCH)
+    large = jnp.where(below, _SWITCH, x)
     inverse = 1 / large
     p = sum((-1) ** (k // 2) * _HANKEL[k] * inverse**k for k in range(0, 14, 2))
     q = sum((-1) ** (k // 2) * _HANKEL[k] * inverse**k for k in range(1, 14, 2))
     turn = large - jnp.pi / 4
     far = jnp.sqrt(2 / (jnp.pi * large)) * (p * jnp.cos(turn) - q * jnp.sin(turn))
-    return jnp.where(x < _SWITCH, near, far)
+    return jnp.where(below, near, far)
 
 
 def doppler_correlation(speed_m_s: ArrayLike, freq_hz: ArrayLike, interval_s: ArrayLike) -> Array:
@@ -87,7 +88,8 @@ def estimated_channel(key: Array, H: Array, error: ArrayLike) -> Array:
     # Relative to the largest entry: the squares of channel-sized numbers underflow float32.
     largest = jnp.max(jnp.abs(H), axis=(-2, -1), keepdims=True)
     largest = jnp.where(largest > 0, largest, 1)
-    rms = largest * jnp.sqrt(jnp.mean(abs2(H / as_complex(largest)), axis=(-2, -1), keepdims=True))
+    flat = (H / as_complex(largest)).reshape(*H.shape[:-2], -1)
+    rms = largest * norm_or_zero(flat, keepdims=True)[..., None] / flat.shape[-1] ** 0.5
     deviation = jnp.sqrt(jnp.asarray(error, rms.dtype))[..., None, None] * rms
     return H + as_complex(deviation) * _complex_normal(key, H)
 
@@ -110,7 +112,7 @@ def move_in_disc(
     moved = position_m + velocity_m_s * interval_s
     offset = moved - centre_m
     flat = jnp.concatenate([offset[..., :2], jnp.zeros_like(offset[..., 2:])], axis=-1)
-    distance = jnp.linalg.norm(flat, axis=-1, keepdims=True)
+    distance = norm_or_zero(flat, keepdims=True)
     outside = distance > radius_m
     outward = flat / jnp.where(distance > 0, distance, 1)
     # The way beyond the edge is walked back along the radius.

@@ -5,6 +5,7 @@ from flax import struct
 from jax import Array
 
 from thzjax.errors import ConfigError
+from thzjax.numeric import norm_or_zero
 
 
 @struct.dataclass
@@ -81,7 +82,7 @@ def reflected_path(source_m: Array, receiver_m: Array, wall_points_m: Array, wal
         point, normal = points[b], normals[b]
         offset = target - images[b + 1]
         cosine = jnp.abs(jnp.sum(_unit(offset) * normal, axis=-1))
-        sine = jnp.linalg.norm(jnp.cross(_unit(offset), normal), axis=-1)
+        sine = norm_or_zero(jnp.cross(_unit(offset), normal))
         incidence.append(jnp.arctan2(sine, cosine))
         before, after = _height(images[b], point, normal), _height(target, point, normal)
         visible = visible & ((before * after)[..., 0] > 0)

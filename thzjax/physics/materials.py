@@ -16,23 +16,33 @@ VACUUM_PERMITTIVITY = 1 / (FREE_SPACE_IMPEDANCE * SPEED_OF_LIGHT)
 
 MATERIALS: dict[str, tuple[tuple[float, float, float, float, float, float], ...]] = {
     "concrete": ((5.24, 0, 0.0462, 0.7822, 1, 100), (5.17, 0, 0.0145, 1.09, 110, 330)),
-    "brick": ((3.91, 0, 0.0238, 0.16, 1, 40), (3.95, 0, 0.0022, 1.33, 100, 400)),
-    "plasterboard": ((2.94, 0, 0.0116, 0.7076, 1, 100), (2.73, 0, 0.0084, 0.94, 100, 400)),
-    "wood": ((1.99, 0, 0.0047, 1.0718, 0.001, 100), (1.63, 0, 0.0076, 1.002, 100, 400)),
-    "glass": ((6.27, 0, 0.0043, 1.1925, 0.1, 100), (6.70, 0, 0.0042, 1.15, 100, 400)),
-    "ceiling_board": ((1.48, 0, 0.0011, 1.1278, 1, 100), (1.58, 0, 0.0014, 1.07, 100, 400)),
+    "brick": ((3.91, 0, 0.0238, 0.16, 1, 40), (4.15, 0, 0.0006, 1.5712, 110, 330)),
+    "plasterboard": ((2.73, 0, 0.0085, 0.9395, 1, 100), (2.65, 0, 0.0002, 1.598, 100, 400)),
+    "wood": ((1.99, 0, 0.0047, 1.0718, 0.001, 100), (2.1183, 0, 0.0055, 1.1113, 100, 400)),
+    "glass": (
+        (6.31, 0, 0.0036, 1.3394, 0.1, 100),
+        (6.5767, 0, 0.0012, 1.4697, 100, 400),
+        (5.79, 0, 0.0004, 1.658, 220, 450),
+    ),
+    "ceiling_board": (
+        (1.48, 0, 0.0011, 1.075, 1, 100),
+        (1.52, 0, 0.0029, 1.029, 220, 450),
+        (1.2567, 0, 0.00013, 1.454, 100, 400),
+    ),
     "chipboard": ((2.58, 0, 0.0217, 0.78, 1, 100), (2.16, 0, 0.0023, 1.359, 100, 200)),
     "plywood": ((2.71, 0, 0.33, 0, 1, 40), (2.17, 0, 0.0063, 1.045, 100, 400)),
     "marble": ((7.074, 0, 0.0055, 0.9262, 1, 60), (8.62, 0, 0.0027, 1.15, 100, 400)),
     "floorboard": ((3.66, 0, 0.0044, 1.3515, 50, 100), (3.1575, 0, 0.001675, 1.32775, 100, 400)),
+    "clear_acrylic": ((2.58, 0, 0.0001, 1.6524, 110, 330),),
     "vinyl_tile": ((3.62, 0, 0.0051, 0.8422, 1, 40),),
     "carpet_tile": ((2.08, 0, 0.0009, 0.82, 1, 40),),
     "metal": ((1.0, 0, 1e7, 0, 1, 100),),
 }
-"""Rows (a, b, c, d, lowest GHz, highest GHz): relative permittivity a f^b and conductivity c f^d [S/m], f in GHz.
+"""Rows (a, b, c, d, lowest GHz, highest GHz): relative permittivity a f^b and conductivity c f^d [S/m], f in GHz; the
+first row that holds a frequency counts.
 
-Source: Recommendation ITU-R P.2040-4 (09/2025), table 3, the common indoor materials; where it gives several rows
-for one range, the widest is kept."""
+Source: Recommendation ITU-R P.2040-4 (09/2025), table 3, the indoor materials, in the values on which independent
+transcriptions agree; where it has several rows for about one range, the widest."""
 
 
 def _rows(material: str) -> np.ndarray:

@@ -54,6 +54,27 @@ def _cycles_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> 
     return fractional_cycles(freq_hz, dist_m), tangent
 
 
+@jax.custom_jvp
+def fractional_product(a: Array, b: Array) -> Array:
+    """a b less a whole number, `[...]`: turns of a phase that float32 would round away."""
+    if a.dtype != jnp.float32:
+        product = a * b
+        return product - jnp.round(product)
+    total = jnp.zeros(jnp.broadcast_shapes(a.shape, b.shape), jnp.float32)
+    for a_piece in _byte_pieces(a):
+        for b_piece in _byte_pieces(b):
+            product = a_piece * b_piece
+            total = total + (product - jnp.round(product))
+            total = total - jnp.round(total)
+    return total
+
+
+@fractional_product.defjvp
+def _product_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    (a, b), (dot_a, dot_b) = primals, tangents
+    return fractional_product(a, b), a * dot_b + b * dot_a
+
+
 def path_amplitude(freq_hz: ArrayLike, dist_m: ArrayLike, k_abs: ArrayLike) -> Array:
     """Complex amplitude of a line-of-sight path: c/(4 pi f l) exp(-k l/2) exp(-j 2 pi f l/c).
 

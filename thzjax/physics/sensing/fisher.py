@@ -186,8 +186,8 @@ def crb(J: Array) -> Array:
         cross = block(angle, nuisance)
         solved = solve_hermitian(block(nuisance, nuisance), jnp.swapaxes(cross, -1, -2))
         schur = block(angle, angle) - matmul(cross, solved)
-        schur = (schur + jnp.swapaxes(schur, -1, -2)) / 2
-        regular = jnp.min(jnp.linalg.eigvalsh(schur), axis=-1) > _floor(schur)
+        # Of the whole matrix: two targets that fall together leave the amplitudes undetermined, too.
+        regular = jnp.linalg.eigvalsh(J)[..., 0] > _floor(J)
         eye = jnp.broadcast_to(jnp.eye(2 * targets, dtype=J.dtype), schur.shape)
         inverse = solve_hermitian(jnp.where(regular[..., None, None], schur, eye), eye)
     scale = scale[..., jnp.asarray(angle)]
@@ -210,11 +210,11 @@ def _quadratic_2x2(cross: Array, middle: Array) -> Array:
 
 
 def _inverse_2x2(x: Array) -> tuple[Array, Array]:
-    """(inverse, whether it exists to rounding) of symmetric `[..., 2, 2]` with diagonal at most about 1."""
+    """(inverse, whether it exists to rounding) of symmetric `[..., 2, 2]` whose entries are good to ulps of 1."""
     a, b, d = x[..., 0, 0], (x[..., 0, 1] + x[..., 1, 0]) / 2, x[..., 1, 1]
     floor = _floor(x)
     determinant = a * d - b * b
-    regular = (a > floor) & (d > floor) & (determinant > floor * a * d)
+    regular = (a > floor) & (d > floor) & (determinant > floor * (a + d))
     adjugate = jnp.stack([jnp.stack([d, -b], axis=-1), jnp.stack([-b, a], axis=-1)], axis=-2)
     return adjugate / jnp.where(regular, determinant, 1)[..., None, None], regular
 
@@ -256,8 +256,9 @@ def crb_rank_one(scene: SensingScene, psi: Array, W: Array, snapshots: ArrayLike
     scale = 1 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1))
     inverse, regular = _inverse_2x2(shape * scale[..., :, None] * scale[..., None, :])
     snr = radar_snr(scene, psi, W, snapshots, noise_w) / b.shape[-1]
-    bound = inverse * scale[..., :, None] * scale[..., None, :]
-    return jnp.where((positive & regular)[..., None, None], bound, jnp.inf) / trailing(2 * snr, 2)
+    seen = snr > 0
+    bound = inverse * scale[..., :, None] * scale[..., None, :] / trailing(jnp.where(seen, 2 * snr, 1), 2)
+    return jnp.where((positive & regular & seen)[..., None, None], bound, jnp.inf)
 
 
 @jax.jit
