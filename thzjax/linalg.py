@@ -2,36 +2,51 @@
 
 import jax.numpy as jnp
 from jax import Array
-from jax.scipy.linalg import solve_triangular
+from jax.scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-from thzjax.numeric import abs2, as_complex
-
-# Unrolled elimination is 5 to 10 times faster than batched LAPACK on CPU up to this size (measured on 2 cores).
-UNROLL_LIMIT = 8
+from thzjax.numeric import UNROLL_LIMIT, abs2, as_complex, hermitian, matmul
 
 
 def solve_hermitian(a: Array, b: Array) -> Array:
     """x with a x = b for Hermitian (or real symmetric) positive definite `a[..., n, n]` and `b[..., n, r]`.
 
-    Up to n = 8 a Gauss-Jordan elimination, unrolled and without pivoting (positive definite matrices need
-    none); above that a Cholesky solve. A singular `a` gives large finite numbers, not NaN.
-    """
-    n = a.shape[-1]
-    if n > UNROLL_LIMIT:
-        from jax.scipy.linalg import cho_factor, cho_solve
+    Up to n = 8 by blocks: halves of the matrix and their Schur complement, down to 2 x 2, without pivoting (positive
+    definite matrices need none); above that a Cholesky solve. A singular `a` gives large finite numbers, not NaN.
 
+    4 x 4 complex with 5 right-hand sides on one CPU core: 5.6 M/s, against 2.7 M/s for Gauss-Jordan by rows and
+    1.0 to 1.5 M/s for LAPACK. Rejected: entry by entry with the batch last (4.5 M/s alone, but 4 to 8 s of compiling
+    in `zf`).
+    """
+    if a.shape[-1] > UNROLL_LIMIT:
         return cho_solve(cho_factor(a, lower=True), b)
-    tiny = jnp.finfo(a.real.dtype).eps ** 2
-    rows = [jnp.concatenate([a[..., i, :], b[..., i, :]], axis=-1) for i in range(n)]
-    for i in range(n):
-        pivot = jnp.real(rows[i][..., i])
-        floor = tiny * jnp.sqrt(abs2(a[..., i, i])) + jnp.finfo(pivot.dtype).tiny
-        pivot = jnp.maximum(pivot, floor)
-        rows[i] = rows[i] / pivot.astype(a.dtype)[..., None]
-        for j in range(n):
-            if j != i:
-                rows[j] = rows[j] - rows[j][..., i, None] * rows[i]
-    return jnp.stack([row[..., n:] for row in rows], axis=-2)
+    limits = jnp.finfo(a.real.dtype)
+    floor = limits.eps**2 * jnp.abs(jnp.real(jnp.diagonal(a, axis1=-2, axis2=-1))) + limits.tiny
+    return _solve_blocks(a, b, floor)
+
+
+def _solve_blocks(a: Array, b: Array, floor: Array) -> Array:
+    """`floor[..., n]` bounds the pivots from below."""
+    n = a.shape[-1]
+    if n == 1:
+        return b / jnp.maximum(jnp.real(a), floor[..., None]).astype(a.dtype)
+    if n == 2:
+        first = jnp.maximum(jnp.real(a[..., 0, 0]), floor[..., 0])
+        corner = a[..., 0, 1]
+        share = corner / first.astype(a.dtype)
+        second = jnp.maximum(jnp.real(a[..., 1, 1]) - abs2(corner) / first, floor[..., 1])
+        x1 = (b[..., 1, :] - jnp.conj(share)[..., None] * b[..., 0, :]) / second.astype(a.dtype)[..., None]
+        x0 = b[..., 0, :] / first.astype(a.dtype)[..., None] - share[..., None] * x1
+        return jnp.stack([x0, x1], axis=-2)
+    half = n // 2
+    corner = a[..., :half, half:]
+    b = jnp.broadcast_to(b, (*jnp.broadcast_shapes(a.shape[:-2], b.shape[:-2]), *b.shape[-2:]))
+    both = jnp.concatenate([jnp.broadcast_to(corner, (*b.shape[:-2], half, n - half)), b[..., :half, :]], axis=-1)
+    solved = _solve_blocks(a[..., :half, :half], both, floor[..., :half])
+    share, upper = solved[..., : n - half], solved[..., n - half :]
+    adjoint = hermitian(corner)
+    complement = a[..., half:, half:] - matmul(adjoint, share)
+    lower = _solve_blocks(complement, b[..., half:, :] - matmul(adjoint, upper), floor[..., half:])
+    return jnp.concatenate([upper - matmul(share, lower), lower], axis=-2)
 
 
 def whiten(q: Array, x: Array) -> Array:

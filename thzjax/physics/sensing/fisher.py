@@ -14,7 +14,14 @@ from jax.typing import ArrayLike
 from thzjax.errors import ConfigError
 from thzjax.linalg import solve_hermitian
 from thzjax.numeric import abs2, as_complex, hermitian, matmul, trailing
-from thzjax.physics.sensing.scene import SensingScene, illumination, illuminations, sensor_response, steering_stacks
+from thzjax.physics.sensing.scene import (
+    SensingScene,
+    illumination,
+    illumination_stack,
+    sensor_gram,
+    sensor_slopes,
+    target_stacks,
+)
 from thzjax.physics.surface import target_noise
 
 NOISE_MODELS = ("white", "colored", "full")
@@ -56,10 +63,9 @@ def fisher_information(
     """
     if noise_model not in NOISE_MODELS:
         raise ConfigError(f"noise_model={noise_model!r} is unknown: use one of {', '.join(NOISE_MODELS)}")
-    sensors, rows = steering_stacks(scene)
     beta = as_complex(scene.beta)
-    z = illuminations(scene, rows, psi, W)
-    gram = matmul(jnp.conj(sensors), jnp.swapaxes(sensors, -1, -2))
+    z = illumination_stack(scene, psi, W)
+    gram = sensor_gram(scene)
     real = gram.real.dtype
     noise_w, snapshots = jnp.asarray(noise_w, real), jnp.asarray(snapshots, real)
     if noise_model != "white":
@@ -83,16 +89,11 @@ def multi_target_fisher_information(
     As `fisher_information`, with `scene.azimuth_rad`, `elevation_rad` and `beta` `[..., T]`; the parameters are
     (az_1, el_1, Re beta_1, Im beta_1, az_2, ...). `crb` of it bounds every angle with all targets unknown.
     """
-    sensors, rows = steering_stacks(scene)
-    targets = rows.shape[-3]
-
-    def flat(x: Array) -> Array:
-        return x.reshape(*x.shape[:-3], 3 * targets, x.shape[-1])
-
-    z = illuminations(scene, flat(rows), psi, W)
-    gram = matmul(jnp.conj(flat(sensors)), jnp.swapaxes(flat(sensors), -1, -2))
+    sensors, z = target_stacks(scene, psi, W)
+    targets = sensors.shape[-3]
+    flat = sensors.reshape(*sensors.shape[:-3], 3 * targets, sensors.shape[-1])
+    gram = matmul(jnp.conj(flat), jnp.swapaxes(flat, -1, -2))
     gram = gram.reshape(*gram.shape[:-2], targets, 3, targets, 3)
-    z = z.reshape(*z.shape[:-2], targets, 3, z.shape[-1])
     real = gram.real.dtype
     snapshots, noise_w = jnp.asarray(snapshots, real), jnp.asarray(noise_w, real)
     return _mean_information(gram, z, as_complex(scene.beta), snapshots, noise_w)
@@ -244,18 +245,16 @@ def crb_rank_one(scene: SensingScene, psi: Array, W: Array, snapshots: ArrayLike
 
     Args: as in `fisher_information`. Returns `[..., 2, 2]` [rad^2], inf where singular.
     """
-    sensors, _ = steering_stacks(scene.replace(origin="centre"))
-    b, slopes = sensors[..., :1, :], sensors[..., 1:, :]
-    along = matmul(slopes, hermitian(b)) / b.shape[-1]
-    slopes = slopes - along * b
-    shape = jnp.real(matmul(jnp.conj(slopes), jnp.swapaxes(slopes, -1, -2)))
+    slopes = sensor_slopes(scene.replace(origin="centre"))
+    # P off b takes away what moves all phases alike; where nothing is left beside that, it is rounding.
+    own = slopes - jnp.mean(slopes, axis=-1, keepdims=True)
+    shape = matmul(own, jnp.swapaxes(own, -1, -2))
     diagonal = jnp.diagonal(shape, axis1=-2, axis2=-1)
-    # What is left of a slope beside b itself, where nothing is left, is rounding.
-    whole = jnp.sum(abs2(sensors[..., 1:, :]), axis=-1)
+    whole = jnp.sum(slopes**2, axis=-1)
     positive = jnp.all(diagonal > _floor(shape) * whole, axis=-1) & jnp.all(whole > 0, axis=-1)
     scale = 1 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1))
     inverse, regular = _inverse_2x2(shape * scale[..., :, None] * scale[..., None, :])
-    snr = radar_snr(scene, psi, W, snapshots, noise_w) / b.shape[-1]
+    snr = radar_snr(scene, psi, W, snapshots, noise_w) / slopes.shape[-1]
     seen = snr > 0
     bound = inverse * scale[..., :, None] * scale[..., None, :] / trailing(jnp.where(seen, 2 * snr, 1), 2)
     return jnp.where((positive & regular & seen)[..., None, None], bound, jnp.inf)
@@ -268,7 +267,7 @@ def radar_snr(scene: SensingScene, psi: Array, W: Array, snapshots: ArrayLike, n
     Arguments as in `fisher_information`. It is what `detection_probability` takes.
     """
     light = jnp.sum(abs2(illumination(scene, psi, W)), axis=-1)
-    elements = sensor_response(scene).shape[-1]
+    elements = scene.sensor_shape[0] * scene.sensor_shape[1]
     snapshots, noise_w = jnp.asarray(snapshots, light.dtype), jnp.asarray(noise_w, light.dtype)
     return snapshots * elements * (abs2(as_complex(scene.beta)) / noise_w) * light
 

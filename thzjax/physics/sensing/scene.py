@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from thzjax.errors import ConfigError
 from thzjax.numeric import as_complex, as_reals, matmul, trailing, unit_phasor
-from thzjax.physics.arrays import upa_steering, upa_steering_derivatives
+from thzjax.physics.arrays import upa_phase_slopes, upa_steering
 from thzjax.physics.propagation import path_amplitude
 from thzjax.physics.sensing.radar import radar_amplitude
 
@@ -70,28 +70,58 @@ def _row(scene: SensingScene, v: Array) -> Array:
     raise ConfigError(f"departure={scene.departure!r} is unknown: use 'physical' or 'paper'")
 
 
-def steering_stacks(scene: SensingScene) -> tuple[Array, Array]:
-    """(b, db/daz, db/del) stacked `[..., 3, Nb]` and the same of the departure row `[..., 3, N]`.
-
-    A derivative that vanishes but for the rounding of an angle of 90 degrees is 0.
-    """
-    az, el = jnp.broadcast_arrays(*as_reals(scene.azimuth_rad, scene.elevation_rad))
-    floor = 4 * jnp.finfo(az.dtype).eps
-    moves_azimuth = jnp.abs(jnp.cos(el) * jnp.cos(az)) > floor
-    moves_elevation = jnp.maximum(jnp.abs(jnp.cos(el)), jnp.abs(jnp.sin(el) * jnp.sin(az))) > floor
-    moves = jnp.stack([jnp.ones_like(moves_azimuth), moves_azimuth, moves_elevation], axis=-1)[..., None]
-
-    def stack(shape: tuple[int, int]) -> Array:
-        parts = upa_steering_derivatives(az, el, shape, scene.spacing, origin=scene.origin)
-        return jnp.where(moves, jnp.stack(parts, axis=-2), 0)
-
-    return stack(scene.sensor_shape), _row(scene, stack(scene.surface_shape))
+# Of (b, db/daz, db/del) = (b, j slope b, j slope b): what stands before the real slopes.
+_TURN = np.array([1, 1j, 1j])
 
 
-def illuminations(scene: SensingScene, rows: Array, psi: Array, W: Array) -> Array:
-    """rows Psi G W: what departure rows `[..., r, N]` send of every stream, `[..., r, S]`."""
+def _slopes(scene: SensingScene, shape: tuple[int, int]) -> Array:
+    """(1, dphase/daz, dphase/del) of an array's elements, real `[..., 3, n]`."""
+    return upa_phase_slopes(scene.azimuth_rad, scene.elevation_rad, shape, scene.spacing, origin=scene.origin)
+
+
+def sensor_slopes(scene: SensingScene) -> Array:
+    """Slopes of the sensors' phases by azimuth and elevation, real `[..., 2, Nb]`: db = j slope b."""
+    return _slopes(scene, scene.sensor_shape)[..., 1:, :]
+
+
+def sensor_gram(scene: SensingScene) -> Array:
+    """Inner products x^H y over (b, db/daz, db/del), `[..., 3, 3]`; the phases of b itself cancel."""
+    slopes = _slopes(scene, scene.sensor_shape)
+    gram = matmul(slopes, jnp.swapaxes(slopes, -1, -2))
+    turn = np.conj(_TURN)[:, None] * _TURN
+    return as_complex(gram) * _constant(turn, gram)
+
+
+def illumination_stack(scene: SensingScene, psi: Array, W: Array) -> Array:
+    """(z_0, dz/daz, dz/del): the illumination and its derivatives by the departure's angles, `[..., 3, S]`."""
+    light = (departure_row(scene) * psi)[..., None, :]
+    slopes = _slopes(scene, scene.surface_shape)
+    rows = lax.complex(slopes * jnp.real(light), slopes * jnp.imag(light))
     # Rows first: N x M x S products of G W are what a naive order costs.
-    return matmul(matmul(rows * psi[..., None, :], scene.bs_to_surface), W)
+    z = matmul(matmul(rows, scene.bs_to_surface), W)
+    return z * _constant(_departure_turn(scene), jnp.real(z))
+
+
+def target_stacks(scene: SensingScene, psi: Array, W: Array) -> tuple[Array, Array]:
+    """Of T targets: sensors (b, db/daz, db/del) `[..., T, 3, Nb]` and `illumination_stack` `[..., T, 3, S]`."""
+    slopes = _slopes(scene, scene.sensor_shape)
+    sensors = as_complex(slopes) * sensor_response(scene)[..., None, :]
+    sensors = sensors * _constant(_TURN[:, None], slopes)
+    light = (departure_row(scene) * psi[..., None, :])[..., None, :]
+    rows = as_complex(_slopes(scene, scene.surface_shape)) * light
+    flat = rows.reshape(*rows.shape[:-3], -1, rows.shape[-1])
+    z = matmul(matmul(flat, scene.bs_to_surface), W)
+    z = z.reshape(*z.shape[:-2], *rows.shape[-3:-1], z.shape[-1])
+    return sensors, z * _constant(_departure_turn(scene), jnp.real(z))
+
+
+def _departure_turn(scene: SensingScene) -> np.ndarray:
+    return (_TURN if scene.departure == "physical" else np.conj(_TURN))[:, None]
+
+
+def _constant(x: np.ndarray, like: Array) -> Array:
+    """A constant in the complex precision of `like`, with its number of axes."""
+    return jnp.asarray(x.reshape((1,) * (like.ndim - x.ndim) + x.shape), as_complex(like).dtype)
 
 
 def illumination(scene: SensingScene, psi: Array, W: Array) -> Array:
@@ -102,7 +132,7 @@ def illumination(scene: SensingScene, psi: Array, W: Array) -> Array:
       psi: reflection, `[..., N]`.
       W: beamformer, `[..., M, S]`.
     """
-    return illuminations(scene, departure_row(scene)[..., None, :], psi, W)[..., 0, :]
+    return matmul(matmul((departure_row(scene) * psi)[..., None, :], scene.bs_to_surface), W)[..., 0, :]
 
 
 def echo_matrix(scene: SensingScene, psi: Array) -> Array:
