@@ -30,6 +30,8 @@ class Probe:
     follow: bool = False
     limit: float | None = None
 
+    estimated = False  # no annotation: not a field
+
     @property
     def spec(self):
         return Spec(antennas=1, users=1, streams=1, elements=1, phase_bits=0)

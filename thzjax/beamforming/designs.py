@@ -35,7 +35,9 @@ def _rzf(params: Any, H: Array) -> Array:
 def _wmmse(constraint: str) -> Callable[[Any, Array], Array]:
     def beam(params: Any, H: Array) -> Array:
         start = scale_per_antenna(linear.rzf(H, params.noise_w, params.power_w), params.power_w)
-        W, _ = wmmse(H, start, params.noise_w, params.power_w, WMMSE_ITERATIONS, constraint=constraint)
+        W, _ = wmmse(
+            H, start, params.noise_w, params.power_w, WMMSE_ITERATIONS, constraint=constraint, multiplier="implicit"
+        )
         return W
 
     return beam

@@ -23,6 +23,7 @@ class State:
 
     Attributes:
       channels: this episode's drop.
+      estimate: the drop as the designer sees it; none where that is the drop itself.
       context: what the action and observation maps derive once from it.
       obs: the present observation.
       reflection: the surface's present phases, `[N]`.
@@ -31,11 +32,17 @@ class State:
     """
 
     channels: Any
+    estimate: Any
     context: Any
     obs: Any
     reflection: Array
     step: Array
     episode_return: Array
+
+    @property
+    def seen(self) -> Any:
+        """The channels the designer knows."""
+        return self.channels if self.estimate is None else self.estimate
 
 
 class Step(NamedTuple):
@@ -78,19 +85,23 @@ class Environment:
         key_channel, key_phase = jax.random.split(key)
         channels = self.system.sample(key_channel, params)
         reflection = self.system.snap(params, self.system.random_phases(key_phase, channels))
-        state = self.begin(params, channels, reflection)
+        estimate = None
+        if self.system.estimated:
+            estimate = self.system.observe(jax.random.fold_in(key, 2), params, channels)
+        state = self.begin(params, channels, reflection, estimate)
         return state.obs, state
 
-    def begin(self, params: Any, channels: Any, reflection: Array) -> State:
-        """An episode on a given channel, from given phases."""
-        context = self.actions.context(channels)
-        obs = self.observations(self.system, params, channels, context, reflection)
+    def begin(self, params: Any, channels: Any, reflection: Array, estimate: Any = None) -> State:
+        """An episode on a given channel, from given phases; the designer sees the estimate, if there is one."""
+        seen = channels if estimate is None else estimate
+        context = self.actions.context(seen)
+        obs = self.observations(self.system, params, seen, context, reflection)
         zero = jnp.zeros((), channels.direct.real.dtype)
-        return State(channels, context, obs, reflection, jnp.zeros((), jnp.int32), zero)
+        return State(channels, estimate, context, obs, reflection, jnp.zeros((), jnp.int32), zero)
 
     def design(self, params: Any, state: State, action: Any) -> tuple[Design, Array]:
         """The design that acts now, and the phases that stand afterwards."""
-        channels, reflection = state.channels, state.reflection
+        channels, reflection = state.seen, state.reflection
         chosen = self.actions(self.system, params, channels, state.context, action)
         acting = chosen.replace(reflection=reflection) if self.delayed_phases else chosen
         acting = self.system.project(params, channels, acting)
@@ -112,7 +123,7 @@ class Environment:
         terminated = jnp.zeros_like(truncated)
         obs = state.obs
         if self.observations.sees_phases:
-            obs = self.observations(self.system, params, state.channels, state.context, reflection)
+            obs = self.observations(self.system, params, state.seen, state.context, reflection)
         episode_return = state.episode_return + reward
         following = state.replace(obs=obs, reflection=reflection, step=step, episode_return=episode_return)
         info = {

@@ -64,6 +64,14 @@ def judge(system: Any, params: Any, channels: Any, design: Design) -> Judgement:
     )
 
 
+def observed(system: Any, params: Any, channels: Any, key: Array) -> Any:
+    """The channels as designers see them: for one key the same for every method."""
+    if not system.estimated:
+        return channels
+    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(channels.direct.shape[0]))
+    return jax.vmap(system.observe, in_axes=(0, None, 0))(keys, params, channels)
+
+
 def policy_rule(env: Environment, policy: Any, weights: Any) -> DesignRule:
     """A trained policy as a design rule.
 
@@ -85,6 +93,7 @@ def policy_rule(env: Environment, policy: Any, weights: Any) -> DesignRule:
 
     def rule(params: Any, channels: Any, key: Array) -> Design:
         num = channels.direct.shape[0]
+        channels = observed(env.system, params, channels, key)
         return jax.vmap(one, in_axes=(None, 0, 0))(params, channels, jax.random.split(key, num))
 
     return rule
@@ -94,7 +103,7 @@ def classical_rules(system: Any) -> dict[tuple[str, str], DesignRule]:
     """Every classical design as a rule."""
 
     def bind(solve: Any) -> DesignRule:
-        return lambda params, channels, key: solve(system, params, channels, key)
+        return lambda params, channels, key: solve(system, params, observed(system, params, channels, key), key)
 
     return {name: bind(solve) for name, solve in DESIGNS.items()}
 

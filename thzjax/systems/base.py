@@ -61,6 +61,13 @@ class System(Protocol):
     def sample(self, key: Array, params: Any) -> Any:
         """Draw one channel realisation."""
 
+    @property
+    def estimated(self) -> bool:
+        """Whether designers see anything but the true channels."""
+
+    def observe(self, key: Array, params: Any, channels: Any) -> Any:
+        """The channels as a designer sees them; outcomes are always those of the true ones."""
+
     def outcome(self, params: Any, channels: Any, design: Design) -> Outcome:
         """Rates and the slack of every named constraint."""
 

@@ -15,7 +15,7 @@ from jax import Array
 
 from thzjax.errors import ConfigError
 from thzjax.numeric import angle_or_zero, as_complex, cis
-from thzjax.physics import beampattern, link, propagation, surface
+from thzjax.physics import beampattern, fading, link, propagation, surface
 from thzjax.physics.arrays import linear_phases, planar_response
 from thzjax.physics.power import clip_rows, scale_per_antenna
 from thzjax.systems.base import Design, Outcome, Spec
@@ -34,6 +34,7 @@ class Params:
       blockage: power loss factor of the direct links (linear, <= 1).
       rician_factor: F (linear).
       ray_reflection: amplitude of a scattered ray over that of the line of sight.
+      csi_error: normalised mean square error of the channels that a designer sees (if the system is `estimated`).
       noise_w: receiver noise [W].
       power_w: P_max [W]; each antenna has at most P_max/M.
       p_ref_w: power that counts as 1 in the beam pattern [W].
@@ -54,6 +55,7 @@ class Params:
     blockage: Array
     rician_factor: Array
     ray_reflection: Array
+    csi_error: Array
     noise_w: Array
     power_w: Array
     p_ref_w: Array
@@ -120,6 +122,7 @@ class IrsIsac:
       amplitude: "ideal" or "practical".
       channel_steering: "unit_modulus", or "literal" for paper A's (5) with the cosine and (6) with unit norm.
       path_gain: "amplitude", or "power" for paper A's (9) taken at its word.
+      estimated: designers see channels with an estimation error instead of the true ones.
       constraints: names from `CONSTRAINTS`.
     """
 
@@ -132,6 +135,7 @@ class IrsIsac:
     amplitude: str = "ideal"
     channel_steering: str = "unit_modulus"
     path_gain: str = "amplitude"
+    estimated: bool = False
     constraints: tuple[str, ...] = ("antenna_power", "beam_pattern")
 
     def __post_init__(self) -> None:
@@ -204,6 +208,24 @@ class IrsIsac:
             bs_to_surface=jnp.einsum("p,pn,pm->nm", weight_bs, at_surface, row_bs, precision=precision),
             surface_to_user=jnp.einsum("kp,kpn->kn", weight_user, from_surface, precision=precision),
             user_position_m=position,
+        )
+
+    def observe(self, key: Array, params: Params, channels: Channels) -> Channels:
+        """The channels as a designer sees them: each link with its own error, relative to its own mean power.
+
+        The true ones where the system is not `estimated`.
+        """
+        if not self.estimated:
+            return channels
+        keys = jax.random.split(key, 3)
+
+        def estimate(key: Array, H: Array) -> Array:
+            return fading.estimated_channel(key, H, params.csi_error) if H.size else H
+
+        return channels.replace(
+            direct=estimate(keys[0], channels.direct),
+            bs_to_surface=estimate(keys[1], channels.bs_to_surface),
+            surface_to_user=estimate(keys[2], channels.surface_to_user),
         )
 
     def _user_positions(self, uniform: Array, params: Params) -> Array:

@@ -42,6 +42,7 @@ class Scenario:
       blockage_db: extra loss of the direct links [dB].
       rician_factor: line of sight over scattered power, linear.
       num_rays, ray_reflection: scattered rays per link, and their amplitude over the line of sight's.
+      csi_error: normalised mean square error of the channels that designers see; 0 is perfect knowledge.
       bandwidth_hz, noise_figure_db: receiver noise is -174 dBm/Hz plus these.
       power_w: P_max [W], per antenna P_max/M.
       p_ref_w: power that counts as 1 in the beam pattern [W].
@@ -76,6 +77,7 @@ class Scenario:
     rician_factor: float = 10.0
     num_rays: int = 3
     ray_reflection: float = 0.3
+    csi_error: float = 0.0
     bandwidth_hz: float = 10e9
     noise_figure_db: float = 10.0
     power_w: float = 0.02
@@ -179,7 +181,10 @@ def check(scenario: Scenario) -> None:
             raise ConfigError(f"{name}={getattr(scenario, name):g} must be greater than 0")
     if scenario.absorption not in ABSORPTIONS:
         raise ConfigError(f"absorption={scenario.absorption!r} is unknown: use one of {', '.join(ABSORPTIONS)}")
-    for name in ("k_abs", "vapour_density_kg_m3", "users_radius_m", "rician_factor", "ray_reflection", "blockage_db"):
+    not_negative = (
+        "k_abs", "vapour_density_kg_m3", "csi_error", "users_radius_m", "rician_factor", "ray_reflection", "blockage_db"
+    )  # fmt: skip
+    for name in not_negative:
         if not getattr(scenario, name) >= 0:
             raise ConfigError(f"{name}={getattr(scenario, name):g} must not be negative")
     if not 0 <= scenario.min_amplitude <= 1:
@@ -234,6 +239,7 @@ def build(scenario: Scenario) -> "tuple[IrsIsac, Params]":
         amplitude=scenario.amplitude,
         channel_steering=scenario.channel_steering,
         path_gain=scenario.path_gain,
+        estimated=scenario.csi_error > 0,
         constraints=tuple(scenario.constraints),
     )
     grid = beampattern.pattern_grid()
@@ -266,6 +272,7 @@ def build(scenario: Scenario) -> "tuple[IrsIsac, Params]":
         blockage=ratio(-scenario.blockage_db),
         rician_factor=number(scenario.rician_factor),
         ray_reflection=number(scenario.ray_reflection),
+        csi_error=number(scenario.csi_error),
         noise_w=number(noise_w(scenario)),
         power_w=number(scenario.power_w),
         p_ref_w=number(scenario.p_ref_w),
