@@ -2,8 +2,11 @@
 
 import getpass
 import os
+import sys
 import tempfile
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # `reference`, wherever the tests are run from
 
 # Runs and command lines compile the same few programs again and again, in this process and in others: share them.
 CACHE = Path(tempfile.gettempdir()) / f"thzjax-tests-{getpass.getuser()}"

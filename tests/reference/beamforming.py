@@ -120,3 +120,58 @@ def wmmse(H, W0, noise_w, power_w, iterations, weights=None):
         W = wmmse_step(H, W, noise_w, power_w, weights)
         history.append(weighted_sum_rate(H, W, noise_w, weights))
     return W, np.array(history)
+
+
+def full_power_rate(H, W, noise_w, power_w, weights=None):
+    """sum_k alpha_k log2(1 + |h_k w_k|^2/(sum_{i != k} |h_k w_i|^2 + n_k ||W||^2/P)), of W scaled to power P."""
+    powers, spent, total = received_powers(H, W), sum(abs(w) ** 2 for w in W.ravel()), 0.0
+    for k in range(H.shape[0]):
+        alpha = 1.0 if weights is None else weights[k]
+        noise = np.broadcast_to(noise_w, len(H))[k] * spent / power_w
+        total += alpha * math.log2(
+            1.0 + powers[k, k] / (math.fsum(p for i, p in enumerate(powers[k]) if i != k) + noise)
+        )
+    return total
+
+
+def implicit_problem(H, W, noise_w, power_w, weights=None):
+    """(u, omega, noise) at the beams W: receivers of least error, urgencies, and noise per unit of transmit power."""
+    powers, spent = received_powers(H, W), sum(abs(w) ** 2 for w in W.ravel())
+    noise = np.broadcast_to(noise_w, len(H)) / power_w
+    receivers, urgencies = np.zeros(len(H), complex), np.zeros(len(H))
+    for k in range(len(H)):
+        everything = sum(powers[k]) + noise[k] * spent
+        receivers[k] = (H[k] @ W[:, k]) / everything
+        urgencies[k] = (1.0 if weights is None else weights[k]) / (1.0 - powers[k, k] / everything)
+    return receivers, urgencies, noise
+
+
+def implicit_objective(H, X, problem):
+    """sum_k omega_k E|conj(u_k) y_k - s_k|^2 for beams X, where noise grows with the power of X."""
+    (receivers, urgencies, noise), total = problem, 0.0
+    powers, spent = received_powers(H, X), sum(abs(x) ** 2 for x in X.ravel())
+    for k in range(len(H)):
+        others = sum(powers[k]) - powers[k, k] + noise[k] * spent
+        own = abs(1.0 - np.conj(receivers[k]) * (H[k] @ X[:, k])) ** 2
+        total += urgencies[k] * (own + abs(receivers[k]) ** 2 * others)
+    return total
+
+
+def implicit_wmmse_step(H, W, noise_w, power_w, weights=None):
+    """The minimiser of `implicit_objective`, a regularised M x M system, brought to power P."""
+    users, antennas = H.shape
+    receivers, urgencies, noise = implicit_problem(H, W, noise_w, power_w, weights)
+    A, B = np.zeros((antennas, antennas), complex), np.zeros((antennas, users), complex)
+    for k in range(users):
+        A += urgencies[k] * abs(receivers[k]) ** 2 * (np.outer(np.conj(H[k]), H[k]) + noise[k] * np.eye(antennas))
+        B[:, k] = urgencies[k] * receivers[k] * np.conj(H[k])
+    return scale_total(np.linalg.solve(A, B), power_w)
+
+
+def implicit_wmmse(H, W0, noise_w, power_w, iterations, weights=None):
+    """Beams and the weighted sum rate after each round."""
+    W, history = np.array(W0), []
+    for _ in range(iterations):
+        W = implicit_wmmse_step(H, W, noise_w, power_w, weights)
+        history.append(full_power_rate(H, W, noise_w, power_w, weights))
+    return W, np.array(history)

@@ -61,6 +61,8 @@ def wmmse(
         raise ConfigError(f"constraint={constraint!r} is unknown: use 'sum' or 'per_antenna'")
     if multiplier not in ("bisection", "implicit"):
         raise ConfigError(f"multiplier={multiplier!r} is unknown: use 'bisection' or 'implicit'")
+    if constraint == "per_antenna" and multiplier == "implicit":
+        raise ConfigError("multiplier='implicit' is for constraint='sum': per-antenna limits have multipliers to find")
     batch = jnp.broadcast_shapes(H.shape[:-2], W0.shape[:-2])
     users = H.shape[-2]
     real = H.real.dtype
@@ -108,25 +110,43 @@ def _implicit(H: Array, W: Array, weight: Array, iterations: int) -> tuple[Array
     """WMMSE of sum_k a_k log2(1 + |T_kk|^2/(sum_i |T_ki|^2 + ||W||^2)), T = H W: the rate at full power whatever the
     scale of W, for unit noise and power.
 
-    After a step W = H^H Z, so that all is K x K: T = G Z with G = H H^H, and
-    Z = R (R G R + nu I)^-1 R^-1 C with R = diag(sqrt(omega) |u|), C = diag(omega u), nu = sum omega |u|^2.
+    A step is W = (H^H D H + nu I)^-1 H^H C, D = diag(omega |u|^2), C = diag(omega u), nu = sum omega |u|^2. With
+    K <= M that is W = H^H Z, Z = R (R G R + nu I)^-1 R^-1 C, R^2 = D, G = H H^H, all K x K. With K > M that system is
+    singular beside its ridge, and the M x M one is solved.
     """
-    users = H.shape[-2]
+    users, antennas = H.shape[-2:]
     eye = jnp.eye(users, dtype=bool).reshape((1,) * (H.ndim - 2) + (users, users))
     W = scale_total(W, 1.0)
-    G = matmul(H, hermitian(H))
+    small = users <= antennas
+    G = matmul(H, hermitian(H)) if small else None
+    identity = jnp.eye(antennas, dtype=H.dtype).reshape((1,) * (H.ndim - 2) + (antennas, antennas))
 
-    def weighted_rate(own2: Array, residue: Array) -> Array:
-        return jnp.sum(weight * jnp.log1p(own2 / residue), axis=-1) / math.log(2)
+    def solve(root: Array, target: Array, ridge: Array) -> tuple[Array, Array, Array]:
+        """(Z or W, T, ||W||^2) from sqrt(omega) |u|, sqrt(omega) u/|u| and nu."""
+        if small:
+            loaded = G * as_complex(root[..., :, None] * root[..., None, :]) + jnp.where(eye, as_complex(ridge), 0)
+            new = as_complex(root)[..., None] * solve_hermitian(loaded, jnp.where(eye, target[..., None, :], 0))
+            T = matmul(G, new)
+            return new, T, jnp.sum(jnp.real(jnp.conj(new) * T), axis=(-2, -1))
+        scaled = as_complex(root)[..., None] * H
+        new = solve_hermitian(
+            matmul(hermitian(scaled), scaled) + as_complex(ridge) * identity, hermitian(scaled) * target[..., None, :]
+        )
+        return new, matmul(H, new), jnp.sum(abs2(new), axis=(-2, -1))
 
-    def powers(T: Array) -> tuple[Array, Array, Array]:
+    def parts(T: Array) -> tuple[Array, Array, Array]:
+        """Own field, its power, and the power of the rest with the noise."""
         power = abs2(T)
         residue = jnp.sum(jnp.where(eye, 0, power), axis=-1) + 1
         return jnp.diagonal(T, axis1=-2, axis2=-1), jnp.sum(jnp.where(eye, power, 0), axis=-1), residue
 
+    def rate_of(T: Array) -> Array:
+        _, own2, residue = parts(T)
+        return jnp.sum(weight * jnp.log1p(own2 / residue), axis=-1) / math.log(2)
+
     def step(carry: tuple[Array, ...], _: None) -> tuple[tuple[Array, ...], Array]:
-        Z, T, start_share, rate = carry
-        own, own2, residue = powers(T)
+        X, T, start_share, rate = carry
+        own, own2, residue = parts(T)
         total = own2 + residue
         magnitude = jnp.sqrt(own2)
         omega = weight * total / residue
@@ -135,28 +155,22 @@ def _implicit(H: Array, W: Array, weight: Array, iterations: int) -> tuple[Array
         nu = jnp.sum(root**2, axis=-1)
         # A user without signal has root 0 and gets nothing; without any, the ridge is arbitrary.
         ridge = jnp.where(nu > 0, nu, 1)[..., None, None]
-        loaded = G * as_complex(root[..., :, None] * root[..., None, :]) + jnp.where(eye, as_complex(ridge), 0)
-        target = jnp.where(eye, (jnp.sqrt(omega).astype(G.dtype) * unit)[..., None, :], 0)
-        new = as_complex(root)[..., None] * solve_hermitian(loaded, target)
-        new_T = matmul(G, new)
-        power = jnp.sum(jnp.real(jnp.conj(new) * new_T), axis=(-2, -1))
+        new, new_T, power = solve(root, as_complex(jnp.sqrt(omega)) * unit, ridge)
         scale = as_complex(lax.rsqrt(jnp.where(power > 0, power, 1)))[..., None, None]
         new, new_T = new * scale, new_T * scale
-        _, own2, residue = powers(new_T)
-        new_rate = weighted_rate(own2, residue)
-        # As below: a step that rounding has spoilt is not taken.
+        new_rate = rate_of(new_T)
+        # As under bisection: a step that rounding has spoilt is not taken.
         better = new_rate >= rate
         chosen = better[..., None, None]
-        Z, T = jnp.where(chosen, new, Z), jnp.where(chosen, new_T, T)
+        X, T = jnp.where(chosen, new, X), jnp.where(chosen, new_T, T)
         rate = jnp.where(better, new_rate, rate)
-        return (Z, T, jnp.where(better, 0, start_share), rate), rate
+        return (X, T, jnp.where(better, 0, start_share), rate), rate
 
     T = matmul(H, W)
-    _, own2, residue = powers(T)
-    rate = weighted_rate(own2, residue)
-    carry = (jnp.zeros_like(T), T, jnp.ones_like(rate), rate)
-    (Z, _, start_share, _), history = lax.scan(step, carry, None, length=iterations)
-    W = matmul(hermitian(H), Z) + as_complex(start_share)[..., None, None] * W
+    rate = rate_of(T)
+    carry = (jnp.zeros_like(T if small else W), T, jnp.ones_like(rate), rate)
+    (X, _, start_share, _), history = lax.scan(step, carry, None, length=iterations)
+    W = (matmul(hermitian(H), X) if small else X) + as_complex(start_share)[..., None, None] * W
     return scale_total(W, 1.0), jnp.moveaxis(history, 0, -1)
 
 

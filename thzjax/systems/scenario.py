@@ -129,7 +129,7 @@ def absorption_per_m(scenario: Scenario) -> float:
     """The scenario's power absorption coefficient k_abs [1/m] at its carrier.
 
     Raises:
-      ConfigError: the carrier is outside the named model's band.
+      ConfigError: an unknown model, or a carrier outside the named model's band.
     """
     from thzjax.physics import absorption
 
@@ -141,6 +141,8 @@ def absorption_per_m(scenario: Scenario) -> float:
         pressure_pa = dry_pressure_pa + absorption.vapour_pressure_pa(density, temperature_k)
         humidity = absorption.relative_humidity(density, pressure_pa, temperature_k)
         return float(absorption.simplified_absorption(scenario.freq_hz, pressure_pa, temperature_k, humidity))
+    if scenario.absorption != "constant":
+        raise ConfigError(f"absorption={scenario.absorption!r} is unknown: use one of {', '.join(ABSORPTIONS)}")
     _warn_of_mismatch(scenario.freq_hz, scenario.k_abs)
     return scenario.k_abs
 
@@ -179,8 +181,6 @@ def check(scenario: Scenario) -> None:
     for name in positive:
         if not getattr(scenario, name) > 0:
             raise ConfigError(f"{name}={getattr(scenario, name):g} must be greater than 0")
-    if scenario.absorption not in ABSORPTIONS:
-        raise ConfigError(f"absorption={scenario.absorption!r} is unknown: use one of {', '.join(ABSORPTIONS)}")
     not_negative = (
         "k_abs", "vapour_density_kg_m3", "csi_error", "users_radius_m", "rician_factor", "ray_reflection", "blockage_db"
     )  # fmt: skip
