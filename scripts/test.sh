@@ -30,8 +30,8 @@ echo "building the wheel"
 }
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall "$work"/dist/*.whl
 
-# The tests and their settings alone: what they import is the installed wheel.
-cp -r tests pyproject.toml "$work/"
+# The tests, their settings and the documentation they run; what they import is the installed wheel.
+cp -r tests pyproject.toml README.md docs notebooks "$work/"
 cd "$work"
 "$venv/bin/python" -c 'import pathlib, sys, thzjax; p = pathlib.Path(thzjax.__file__); sys.exit("site-packages" not in p.parts)'
 "$venv/bin/python" -m pytest -n "${PYTEST_WORKERS:-2}" "${selection[@]}" "$@"

