@@ -205,3 +205,17 @@ def test_a_scene_that_tells_no_angles_is_refused(wrong):
     azimuth, elevation = wrong.get("azimuth", 0.1), wrong.get("elevation", 0.2)
     with pytest.raises(ConfigError):
         sensing.line_of_sight_scene(FREQ_HZ, K_ABS, BS_DIST_M, TARGET_DIST_M, azimuth, elevation, RCS_M2, **shapes)
+
+
+def test_targets_at_many_distances_are_one_batch():
+    # Only the echo amplitude has the batch axis.
+    distance = jnp.asarray([2.0, 3.0, 5.0])
+
+    def bound(dist_m):
+        scene = sensing.line_of_sight_scene(3e11, 1e-3, 5.0, dist_m, 0.5, 0.2, 1.0, (2, 2), (3, 4), (2, 3))
+        psi, W = sensing.focused_illumination(scene, 1.0)
+        return sensing.sensing_crb(scene, psi, W, 4096.0, 1e-15)
+
+    together, apart = bound(distance), jnp.stack([bound(d) for d in distance])
+    np.testing.assert_allclose(together, apart, rtol=1e-4)
+    assert bool(jnp.all(jnp.diff(together[:, 0, 0]) > 0))

@@ -125,6 +125,11 @@ def _mean_information(gram: Array, z: Array, beta: Array, snapshots: Array, nois
     power = corner_g * corner_h
     left, right = jnp.conj(beta)[..., :, None, None, None], beta[..., None, :, None, None]
     angles, mixed, mixed_back = left * right * angles, left * mixed, right * mixed_back
+    # The echo amplitude may have batch axes that the design lacks.
+    lead = jnp.broadcast_shapes(angles.shape[:-2], power.shape[:-2])
+    angles, mixed, mixed_back, power = (
+        jnp.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (angles, mixed, mixed_back, power)
+    )
     imaginary = jnp.asarray(1j, power.dtype)
     top = jnp.concatenate([angles, mixed, imaginary * mixed], axis=-1)
     middle = jnp.concatenate([mixed_back, power, imaginary * power], axis=-1)

@@ -163,6 +163,8 @@ def line_of_sight_scene(
 ) -> SensingScene:
     """A base station, a surface and a target, in line of sight: G = g v_surface v_bs^T of rank one.
 
+    Numbers may be arrays `[...]` that broadcast against each other.
+
     Args:
       freq_hz: carrier [Hz].
       k_abs: power absorption coefficient [1/m].
