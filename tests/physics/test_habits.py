@@ -1,6 +1,8 @@
 """What every physics function keeps to: dtypes, batches, jit, gradients and one trace per shape."""
 
 import functools
+import importlib
+import pkgutil
 from typing import NamedTuple
 
 import chex
@@ -11,6 +13,7 @@ import pytest
 from reference import beampattern as reference
 from reference.tools import EPS32, assert_near, complex_normal, double, single
 
+import thzjax.physics
 from thzjax import beamforming
 from thzjax.physics import (
     absorption,
@@ -529,3 +532,37 @@ def test_float64_stays_float64_with_float32_near_and_right_gradients(case, x64):
         size = np.sqrt(np.sum(np.abs(np.asarray(slope)) ** 2))
         rounding = 1e-15 * phase * np.sum(np.abs(result * weights)) / step
         assert abs((ends[0] - ends[1]) / (2 * step) - predicted) <= 1e-6 * size + 10 * rounding
+
+
+# Functions of the physics that have no arrays to batch or differentiate, or draw random numbers of a shape.
+ELSEWHERE = {
+    "host": {"convex_optimum", "least_pattern_error", "optimal_covariance", "tabulated_optimum", "level_step"},
+    "constants": {"desired_pattern", "pattern_gram", "pattern_grid", "subcarrier_offsets", "upa_positions"},
+    "integers": {"nearest_level", "quantised_phase"},
+    "random": {
+        *("draw_rays", "estimated_channel", "gauss_markov", "phase_errors", "radar_signal", "random_field"),
+        *("simulate_echo", "swerling_gain", "add_noise"),
+    },
+    "whole scenes": {"focused_illumination", "isotropic_scattering", "line_of_sight_scene", "ml_angles"},
+    "takes a function": {"autodiff_fisher_information"},
+    # Parts of functions above, called by them.
+    "parts": {
+        *("departure_row", "diagonal_sums", "error_coefficients", "fractional_cycles", "fractional_product"),
+        *("illumination_stack", "largest_power_scale", "linear_phases", "planar_response", "received_powers"),
+        *("sensor_gram", "sensor_response", "sensor_slopes", "target_stacks", "transmit_covariance"),
+        *("upa_phase_slopes", "crb", "delay_response", "move_in_disc", "uniform_values"),
+    },
+}
+
+
+def test_every_public_function_is_here_or_said_to_be_elsewhere():
+    found = set()
+    for module in pkgutil.walk_packages(thzjax.physics.__path__, "thzjax.physics."):
+        for name, value in vars(importlib.import_module(module.name)).items():
+            home = getattr(value, "__module__", None)
+            if home == module.name and callable(value) and not isinstance(value, type) and not name.startswith("_"):
+                found.add(name)
+    elsewhere = set().union(*ELSEWHERE.values())
+    here = {name for name in found if any(case == name or case.startswith(f"{name}_") for case in CASES)}
+    assert found - here - elsewhere == set()
+    assert elsewhere - found == set()
