@@ -34,7 +34,7 @@ def elsewhere(scene):
 def estimate(data, scene, psi, W, rounding, **options):
     grids = arrays(AZIMUTHS, ELEVATIONS, rounding=rounding)
     built = SensingScene(**fields(elsewhere(scene), rounding))
-    return ml_angles(jnp.asarray(data), built, *arrays(psi, W, rounding=rounding), SNAPSHOTS, *grids, **options)
+    return ml_angles(jnp.asarray(data), built, *arrays(psi, W, rounding=rounding), *grids, **options)
 
 
 def test_echo_has_the_mean_of_the_model(x64):

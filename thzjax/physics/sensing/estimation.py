@@ -32,7 +32,6 @@ def ml_angles(
     scene: SensingScene,
     psi: Array,
     W: Array,
-    snapshots: ArrayLike,
     azimuth_grid_rad: Array,
     elevation_grid_rad: Array,
     steps: int = 8,
@@ -46,7 +45,6 @@ def ml_angles(
       data: Y from `simulate_echo`, `[..., Nb, S]`.
       scene: what is known of the scene (unbatched); its own angles and beta are not used.
       psi, W: the design, `[N]`, `[M, S]`.
-      snapshots: L (it scales the data only).
       azimuth_grid_rad, elevation_grid_rad: `[A]`, `[E]` [rad].
       steps: refinement steps.
 
@@ -55,7 +53,6 @@ def ml_angles(
 
     Source: Kay, 1993, ch. 7 and 15.
     """
-    del snapshots
     scene = scene.replace(origin="centre")
 
     def parts(azimuth: Array, elevation: Array) -> tuple[Array, Array]:
