@@ -27,7 +27,7 @@ def _tail(a_squared: Array, b: Array) -> Array:
     x = start[..., None] + length[..., None] * nodes
     density = x * jnp.exp(-((x - a[..., None]) ** 2) / 2) * i0e(a[..., None] * x)
     tail = length * jnp.sum(weights * density, axis=-1)
-    return jnp.where(upper, tail, 1 - tail)
+    return jnp.clip(jnp.where(upper, tail, 1 - tail), 0, 1)
 
 
 @_tail.defjvp

@@ -39,7 +39,7 @@ def ml_angles(
     """Maximum-likelihood angles: argmax |<D_0, Y>|^2/||D_0||^2, D_0 = b z_0, over a grid, then refined.
 
     With the amplitude unknown the likelihood depends on the angles through that matched-filter output alone. The
-    grid must be finer than the main lobe; the refinement is Newton's with Levenberg damping, and never loses.
+    grid must be finer than the main lobe; the refinement is Newton's with Levenberg damping.
 
     Args:
       data: Y from `simulate_echo`, `[..., Nb, S]`.
@@ -91,7 +91,8 @@ def ml_angles(
             step = jnp.where(uphill, step, slope / jnp.where(size > 0, size, 1))
             trial = angles + step
             new = objective(trial, Y)
-            better = new >= value
+            # The last steps change the angles by more than the rounding of the objective shows.
+            better = new >= value * (1 - 8 * jnp.finfo(value.dtype).eps)
             carry = (jnp.where(better, trial, angles), jnp.maximum(new, value), damping * jnp.where(better, 0.1, 10.0))
             return carry, None
 
