@@ -298,8 +298,8 @@ def method_comparison(rows: Records) -> "Figure":
         )  # fmt: skip
         violation = row.get("violation_rate")
         text = "–" if violation is None else f"{100 * violation:.1f} %"
-        ax.text(1.19, place, text, transform=ax.get_yaxis_transform(), ha="right", va="center", fontsize=9)
-    ax.text(1.19, -1.0, "violates", transform=ax.get_yaxis_transform(), ha="right", va="center", fontsize=9)
+        _beside(ax, place, text)
+    _beside(ax, -1.0, "violates")
     ax.set_yticks(range(len(ordered)), [f"{row['method']}, {row['surface']}" for row in ordered])
     for tick, row in zip(ax.get_yticklabels(), ordered, strict=True):
         tick.set_color(BLUE if row.get("learned") else INK)
@@ -308,6 +308,14 @@ def method_comparison(rows: Records) -> "Figure":
     ax.set_xlim(left=0)
     _legend(figure, ax)
     return figure
+
+
+def _beside(ax: "Axes", place: float, text: str) -> None:
+    """Text in a column right of the axes, in points, so that long labels on the left do not push it into them."""
+    ax.annotate(
+        text, (1, place), xycoords=ax.get_yaxis_transform(), xytext=(50, 0), textcoords="offset points",
+        ha="right", va="center", fontsize=9, annotation_clip=False,
+    )  # fmt: skip
 
 
 def _svg(figure: "Figure", salt: str) -> str:
