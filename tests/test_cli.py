@@ -56,7 +56,7 @@ def test_a_folder_in_use_is_refused_and_kept(capsys, tmp_path):
 def test_info_lists_presets_and_options(capsys):
     assert cli.main(["info"]) == 0
     assert "paper-a, paper-a-literal" in capsys.readouterr().out
-    assert cli.main(["info", "paper-a"]) == 0
+    assert cli.main(["info", "paper-a", "--no-feasibility"]) == 0
     text = capsys.readouterr().out
     assert "scenario.power_w = 0.02" in text
     assert "ppo.primal_dual.margin" in text

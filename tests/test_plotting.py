@@ -1,5 +1,6 @@
 """Every picture: its axes say what and in which unit, it copes with gaps, and it leaves matplotlib as it was."""
 
+import itertools
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 
-from thzjax import plotting
+from thzjax import plotting, plotting_sweep
 
 RNG = np.random.default_rng(0)
 GRID = np.arange(-900, 901) / 10
@@ -49,6 +50,29 @@ def patterns():
     return {label: {"mean": mean, "low": 0.5 * mean, "high": 2 * mean, "error": 1.234} for label in ("ppo", "zf")}
 
 
+def swept(mean, violation=0.0, band=0.1):
+    mean = np.asarray(mean, dtype=float)
+    return {
+        "mean": mean, "low": mean - band, "high": mean + band, "violation": np.broadcast_to(violation, mean.shape),
+    }  # fmt: skip
+
+
+def sweep(number=5, label="method {}", points=5, labels=None, **other):
+    """Curves 0, 1, .. of rising rates, the even ones infeasible on some channels at the first points."""
+    x = 30 + 5.0 * np.arange(points)
+    violation = np.where(np.arange(points) < 2, 0.3, 0)
+    curves = {label.format(i): swept((i + 1) * (1 + 0.01 * x), violation * (i % 2 == 0)) for i in range(number)}
+    return plotting_sweep.sweep_curves(x, labels, curves, "transmit power [dBm]", **other)
+
+
+SWEEPS = {
+    "sweep": lambda: sweep(anchors={"single user": np.linspace(8, 9, 5)}),
+    "sweep of one": lambda: sweep(1),
+    "sweep of many": lambda: sweep(
+        14, "beam_pattern_optimum {}, focused", 7, [f"{i} x {i}, of the larger kind" for i in range(7)]
+    ),
+    "sweep with long names": lambda: sweep(3, "a method whose author was at a loss for a shorter name {}"),
+}
 FIGURES = {
     "learning_curve": lambda: plotting.learning_curve(records()),
     "capacity": lambda: plotting.capacity_against_episodes(records(), LINES),
@@ -56,6 +80,7 @@ FIGURES = {
     "pattern_error": lambda: plotting.pattern_error_curve(records(), 2.0, 0.28, 0.0763),
     "histogram": lambda: plotting.pattern_error_histogram(RNG.gamma(6, 0.3, 100), 2.0),
     "comparison": lambda: plotting.method_comparison([row("wmmse", 3.9), row("ppo", 3.6, learned=True)]),
+    "sweep": SWEEPS["sweep"],
 }
 LABELS = {
     "learning_curve": [("environment steps", "sum rate [bit/s/Hz]")],
@@ -67,6 +92,7 @@ LABELS = {
     ],
     "histogram": [("beam-pattern error [dimensionless]", "share of channels [%]")],
     "comparison": [("sum rate [bit/s/Hz]", "")],
+    "sweep": [("transmit power [dBm]", "feasible sum rate [bit/s/Hz]")],
 }
 
 
@@ -237,3 +263,178 @@ def test_matplotlib_is_left_as_it_was(tmp_path):
         plotting.save(draw(), tmp_path / name)
     assert dict(matplotlib.rcParams) == before
     assert pyplot.get_fignums() == []
+
+
+def markers(figure):
+    """(x, marker, colour, filled) of every marker drawn."""
+    return [
+        (float(x), line.get_marker(), line.get_color(), line.get_markerfacecolor() != "white")
+        for line in figure.axes[0].lines
+        if line.get_linestyle() == "None" and len(line.get_xdata())
+        for x, y in zip(*line.get_data(), strict=True)
+        if np.isfinite(y)
+    ]
+
+
+def curve_lines(figure):
+    return [
+        line for line in figure.axes[0].lines if line.get_linestyle() != "None" and line.get_color() != plotting.GREY
+    ]
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_names_and_ticks_of_a_sweep_keep_clear(name):
+    figure = SWEEPS[name]()
+    figure.draw_without_rendering()
+    ax = figure.axes[0]
+
+    def extents(texts):
+        return [matplotlib.text.Text.get_window_extent(text) for text in texts]
+
+    names = sorted(extents(ax.texts), key=lambda box: box.y0)
+    assert all(box.x0 >= ax.bbox.x1 for box in names)
+    # Text extents have leading above and below: a tenth of a line may overlap without the letters touching.
+    slack = 0.1 * 9 / 72 * figure.dpi
+    assert all(above.y0 >= below.y1 - slack for below, above in itertools.pairwise(names))
+    shown = ax.get_xticklabels()
+    legend = figure.legends[0].get_texts()
+    for box in extents([*ax.texts, *shown, *legend, ax.xaxis.label, ax.yaxis.label]):
+        assert figure.bbox.x0 <= box.x0 <= box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0 <= box.y1 <= figure.bbox.y1
+    if shown[0].get_rotation() == 0:
+        assert all(right.x0 > left.x1 for left, right in itertools.pairwise(extents(shown)))
+    else:
+        # Lines slanted by 50 degrees, apart by the size of their letters.
+        step = np.diff([text.get_transform().transform(text.get_position())[0] for text in shown]).min()
+        assert step * np.sin(np.deg2rad(50)) > 9 / 72 * figure.dpi
+    assert ax.bbox.width > 0.4 * figure.bbox.width
+
+
+def test_markers_are_open_where_channels_are_infeasible():
+    shares = [np.nan, 0, 0.01, 1]
+    figure = plotting_sweep.sweep_curves([1, 2, 3, 4], None, {"zf": swept([1, 2, 2, 0], shares)}, "users")
+    assert {x: filled for x, *_, filled in markers(figure)} == {1: True, 2: True, 3: False, 4: False}
+    words = "open: some channels without feasible design"
+    assert words in written(figure)
+    assert words not in written(plotting_sweep.sweep_curves([1, 2], None, {"zf": swept([1, 2])}, "users"))
+    # Where nothing is drawn, nothing is open.
+    assert words not in written(plotting_sweep.sweep_curves([1, 2], None, {"zf": swept([1, np.nan], [0, 1])}, "users"))
+
+
+def test_a_long_sweep_keeps_its_infeasible_points():
+    points = 200
+    for bad in (0, 7, 101, 199):
+        curve = swept(np.ones(points), np.arange(points) == bad)
+        drawn = markers(plotting_sweep.sweep_curves(np.arange(points), None, {"zf": curve}, "x"))
+        assert len(drawn) <= plotting_sweep.MOST_MARKERS
+        (at,) = [x for x, *_, filled in drawn if not filled]
+        assert at <= bad < at + points / plotting_sweep.MOST_MARKERS
+        lonely = swept(np.where(np.arange(points) == bad, 1, np.nan))
+        drawn = markers(plotting_sweep.sweep_curves(np.arange(points), None, {"zf": lonely}, "x"))
+        assert [x for x, *_ in drawn] == [bad]
+
+
+def test_the_best_curve_at_the_last_point_comes_first():
+    curves = {
+        "falls": swept([5, 4, 1]), "best": swept([1, 2, 3]), "ends": swept([9, 9, np.nan]),
+        "never": swept([np.nan] * 3), "equal to best": swept([2, 2, 3]),
+    }  # fmt: skip
+    figure = plotting_sweep.sweep_curves([2, 3, 4], None, curves, "users")
+    # Written from the bottom up.
+    names = ["● best", "■ equal to best", "▲ falls", "◆ ends", "▼ never (nowhere applicable)"]
+    assert [text.get_text() for text in figure.axes[0].texts] == names[::-1]
+    figure.draw_without_rendering()
+    top = {text.get_text(): text.xyann[1] for text in figure.axes[0].texts}
+    assert top["● best"] > top["■ equal to best"]
+    assert [text.get_color() for text in figure.axes[0].texts][::-1] == list(plotting_sweep.COLOURS[:5])
+    # The order in which the values were listed does not matter: last is rightmost.
+    turned = {label: {key: values[::-1] for key, values in curve.items()} for label, curve in curves.items()}
+    again = plotting_sweep.sweep_curves([4, 3, 2], None, turned, "users")
+    for one, other in zip(figure.axes[0].lines, again.axes[0].lines, strict=True):
+        assert np.array_equal(one.get_xydata(), other.get_xydata(), equal_nan=True)
+
+
+def test_texts_stay_with_their_points():
+    figure = plotting_sweep.sweep_curves([1, 0], ["none", "0.5"], {"zf": swept([7, 1])}, "threshold")
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["0.5", "none"]
+    assert curve_lines(figure)[0].get_ydata().tolist() == [1, 7]
+
+
+def test_twenty_curves_differ_without_colour_and_sixty_with_it():
+    figure = sweep(60, points=2)
+    dashes = [(line.get_color(), line.get_linestyle()) for line in curve_lines(figure)]
+    # All points of a curve are open or none is: one set of markers each. The legend's sample has no data.
+    signs = [
+        line.get_marker() for line in figure.axes[0].lines if len(line.get_xdata()) and line.get_marker() != "None"
+    ]
+    assert len(dashes) == len(signs) == 60
+    assert len({(*dash, sign) for dash, sign in zip(dashes, signs, strict=True)}) == 60
+    assert len({(dash, sign) for (_, dash), sign in zip(dashes[:20], signs, strict=False)}) == 20
+
+
+def test_gaps_stay_gaps_and_lonely_points_have_bars():
+    figure = plotting_sweep.sweep_curves(
+        np.arange(6), None, {"zf": swept([1, 2, np.nan, 3, np.nan, 4])}, "users", anchors={"bound": np.full(6, 9.0)}
+    )
+    (line,) = curve_lines(figure)
+    assert np.array_equal(np.isnan(line.get_ydata()), [False, False, True, False, True, False])
+    assert [x for x, *_ in markers(figure)] == [0, 1, 3, 5]
+    bars = [c for c in figure.axes[0].collections if isinstance(c, matplotlib.collections.LineCollection)]
+    ends = np.concatenate([bar.get_segments() for bar in bars])
+    assert np.allclose(ends, [[[3, 2.9], [3, 3.1]], [[5, 3.9], [5, 4.1]]])
+    (anchor,) = [line for line in figure.axes[0].lines if 9 in line.get_ydata()]
+    assert (anchor.get_color(), anchor.is_dashed()) == (plotting.GREY, True)
+    assert "bound" in written(figure)
+
+
+ODD = {
+    "all equal": ([2, 3], {"a": swept([2, 2], band=0), "b": swept([2, 2], band=0)}),
+    "all zero": ([2, 3], {"a": swept([0, 0], band=0)}),
+    "negative": ([2, 3], {"a": swept([-60, -58])}),
+    "one point": ([2], {"a": swept([1])}),
+    "one place": ([2, 2], {"a": swept([1, 2])}),
+    "nothing finite": ([2, 3], {"a": swept([np.nan, np.nan], np.nan)}),
+    "no curve": ([2, 3], {}),
+    "no point": ([], {"a": swept([])}),
+    "tiny": ([1e-13, 2e-13], {"a": swept([1e-9, 2e-9], band=1e-10)}),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_sweeps_are_drawn(name, tmp_path):
+    x, curves = ODD[name]
+    figure = plotting_sweep.sweep_curves(x, None, curves, "users", anchors={"bound": 1.1 * np.array(x)} if x else ())
+    plotting.save(figure, tmp_path / "sweep")
+    low, high = figure.axes[0].get_ylim()
+    values = np.concatenate([np.zeros(0), *(curve[key] for curve in curves.values() for key in ("low", "high"))])
+    values = values[np.isfinite(values)]
+    assert low < high
+    assert np.all((low <= values) & (values <= high))
+    assert low == 0 or values.min() < 0
+
+
+@pytest.mark.parametrize(
+    ("x", "scale", "ticks_at"),
+    [
+        ([1e-3, 1e-2, 0.1, 1], "log", ["0.001", "0.01", "0.1", "1"]),
+        ([30, 35, 40, 45, 50], "linear", ["30", "35", "40", "45", "50"]),
+        ([2.75e11, 3e11, 3.25e11], "linear", ["2.75e+11", "3e+11", "3.25e+11"]),
+        ([0, 1, 100], "linear", None),
+        (np.arange(1, 31), "linear", None),
+        ([299792458, 299792459], "linear", None),  # six digits do not tell them apart
+        (np.geomspace(1, 50, 12), "log", ["1", "2", "5", "10", "20", "50"]),
+        (np.geomspace(1e-3, 1e3, 25), "log", None),
+    ],
+)
+def test_the_axis_suits_the_values(x, scale, ticks_at):
+    figure = plotting_sweep.sweep_curves(x, None, {"zf": swept(np.ones(len(x)))}, "users")
+    figure.draw_without_rendering()
+    ax = figure.axes[0]
+    assert ax.get_xscale() == scale
+    low, high = ax.get_xlim()
+    inside = [(v, t.get_text()) for v, t in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True) if low <= v <= high]
+    assert len(inside) >= 2
+    if ticks_at:
+        assert [text for _, text in inside] == ticks_at
+    elif scale == "linear":
+        assert all(v == round(v) for v, _ in inside)  # whole numbers have whole ticks

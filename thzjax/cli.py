@@ -112,9 +112,10 @@ def _default_channels(run: "RunConfig") -> int:
 
 def _write_report(folder: Path, channels: int) -> None:
     from thzjax.experiment.summary import report_run
+    from thzjax.experiment.tables import comparison_table
 
     page, result = report_run(folder, channels, _progress("judging"))
-    print(_table(result.rows))
+    print(comparison_table(result.rows))
     print(f"report: {page}")
 
 
@@ -146,10 +147,11 @@ def evaluate(run: Run, /, channels: int = 2048, json: Path | None = None) -> int
     from thzjax.experiment.compare import HELD_OUT_SEED, compare
     from thzjax.experiment.config import read_config
     from thzjax.experiment.summary import write_rows
+    from thzjax.experiment.tables import comparison_table
 
     config = read_config(run / "config.json")
     result = compare(config.scenario, [run], channels, HELD_OUT_SEED, _progress("judging"), classical=False)
-    print(_table(result.rows))
+    print(comparison_table(result.rows))
     if json:
         write_rows(result.rows, json)
     return OK
@@ -159,15 +161,20 @@ def compare(
     preset: Preset,
     runs: Runs = (),
     /,
-    channels: int = 2048,
+    channels: int | None = None,
+    methods: tuple[str, ...] = (),
+    sweep: str | None = None,
     json: Path | None = None,
     out: Path | None = None,
     overrides: Overrides = (),
 ) -> int:
-    """Judge every method on the same held-out channels, as a table and as figures.
+    """Judge every method on the same held-out channels, as a table and as figures; or along one parameter, as curves.
 
     Examples:
       thzjax compare paper-a
+      thzjax compare paper-b --channels 64 --methods rzf wmmse_sum/focused alternating gradient
+      thzjax compare paper-b --sweep p_bs_dbm=30:45:5 --out figures
+      thzjax compare paper-a --sweep "surface_shape=4,4;6,6;8,8" --methods wmmse_sum
       thzjax compare paper-a runs/demo --json rows.json --out figures
 
     With one run, its folder keeps the rows as comparison.json.
@@ -175,20 +182,30 @@ def compare(
     Args:
       preset: scenario.
       runs: run folders whose policies join in; they must have been trained on this scenario.
-      channels: held-out channels.
+      channels: held-out channels; default 2048 on paper A's system, 256 on paper B's.
+      methods: only these, each METHOD or METHOD/SURFACE.
+      sweep: NAME=START:STOP:STEP or NAME=A,B,C: any option of the scenario.
       json: write the rows there as a JSON list.
-      out: folder for the figures.
+      out: folder for the figures; a sweep's default is sweeps/PRESET-NAME.
       overrides: options of the scenario, such as pattern_threshold=3.
     """
-    from thzjax.experiment.compare import HELD_OUT_SEED
+    from thzjax.experiment.compare import HELD_OUT_SEED, anchors, default_channels
     from thzjax.experiment.compare import compare as judge_all
     from thzjax.experiment.overrides import apply_overrides
     from thzjax.experiment.summary import write_figures, write_rows
+    from thzjax.experiment.tables import comparison_table
     from thzjax.systems.scenario import preset as find
 
     scenario = apply_overrides(find(preset), overrides)
-    result = judge_all(scenario, runs, channels, HELD_OUT_SEED, _progress("judging"))
-    print(_table(result.rows))
+    channels = default_channels(scenario) if channels is None else channels
+    if sweep is not None:
+        if runs:
+            raise ConfigError("--sweep takes no runs: a policy is trained for one scenario, and a sweep has many")
+        return _sweep(preset, scenario, sweep, channels, methods, json, out)
+    result = judge_all(scenario, runs, channels, HELD_OUT_SEED, _progress("judging"), methods=methods)
+    print(comparison_table(result.rows))
+    for name, rate in anchors(scenario, channels, HELD_OUT_SEED).items():
+        print(f"{name}: {rate:.3f}")
     if json:
         write_rows(result.rows, json)
     if len(runs) == 1:
@@ -200,22 +217,46 @@ def compare(
     return OK
 
 
-def info(preset: Annotated[str | None, tyro.conf.Positional] = None, /) -> int:
-    """Show versions, devices and presets, or every option of one preset.
+def _sweep(
+    preset: str, scenario: Any, text: str, channels: int, methods: tuple[str, ...], json: Path | None, out: Path | None
+) -> int:
+    from thzjax.experiment.compare import HELD_OUT_SEED
+    from thzjax.experiment.summary import write_rows, write_sweep
+    from thzjax.experiment.sweep import sweep
+    from thzjax.experiment.sweep_spec import parse_sweep
+    from thzjax.experiment.tables import sweep_table
+
+    name, values = parse_sweep(text)
+    rows = sweep(scenario, name, values, channels, HELD_OUT_SEED, _progress("judging"), methods)
+    print(sweep_table(rows, name, values))
+    folder = out or Path("sweeps") / f"{preset}-{name}"
+    for path in write_sweep(rows, name, values, folder):
+        print(f"figure: {path}")
+    if json:
+        write_rows(rows, json)
+    return OK
+
+
+def info(preset: Annotated[str | None, tyro.conf.Positional] = None, /, feasibility: bool = True) -> int:
+    """Show versions, devices and presets, or one preset: its options, and where its constraints bind.
 
     Examples:
       thzjax info
-      thzjax info paper-a
+      thzjax info paper-b
+      thzjax info paper-a --no-feasibility
 
     Args:
       preset: show this preset's scenario and learner options, by the names that --set takes.
+      feasibility: also find out on 16 channels which constraints bind at which design, and what physics rules out;
+        about a minute.
     """
     import jax
 
     import thzjax
-    from thzjax.experiment.config import AGENTS, CONFIGURATION_NAMES, HANDLERS, resolve
-    from thzjax.experiment.overrides import flatten, to_json
-    from thzjax.systems.scenario import PRESETS, absorption_per_m, noise_w, standard_absorption_per_m
+    from thzjax.experiment.config import AGENTS, CONFIGURATION_NAMES, HANDLERS
+    from thzjax.experiment.feasibility import report_lines
+    from thzjax.experiment.tables import preset_lines
+    from thzjax.systems.scenario import PRESETS
 
     if preset is None:
         devices = ", ".join(f"{d.device_kind} ({d.platform})" for d in jax.devices())
@@ -225,54 +266,15 @@ def info(preset: Annotated[str | None, tyro.conf.Positional] = None, /) -> int:
         ):  # fmt: skip
             print(f"{label}: {', '.join(names)}")
         return OK
-    config = resolve(preset)
-    for name, value in flatten(to_json(config)).items():
-        print(f"{name} = {'none' if value is None else value}")
-    scenario = config.scenario
-    print(f"# noise power: {noise_w(scenario):.3e} W")
-    standard = standard_absorption_per_m(scenario.freq_hz)
-    beside = "" if standard is None else f"; ITU-R P.676-13 in standard air: {standard:.4g} 1/m"
-    print(f"# absorption at the carrier: {absorption_per_m(scenario):.4g} 1/m ({scenario.absorption}){beside}")
+    print("\n".join(preset_lines(preset)), flush=True)
+    if feasibility:
+        for line in report_lines(preset, _progress("finding out")):
+            print(line, flush=True)
     return OK
 
 
 def _progress(what: str) -> Callable[[str], None]:
     return lambda text: _say(f"{what}: {text}")
-
-
-def _table(rows: list[dict[str, Any]]) -> str:
-    """Rows as text, best feasible rate first."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    heads = (
-        "method",
-        "surface",
-        "feasible",
-        "95 % interval",
-        "as designed",
-        "violations",
-        "pattern error",
-        "us/channel",
-    )
-    for name in heads:
-        table.add_column(name, justify="left" if name in ("method", "surface") else "right")
-    for row in sorted(rows, key=lambda r: -r["rate_feasible"]):
-        table.add_row(
-            escape(row["method"]),
-            escape(row["surface"]),
-            f"{row['rate_feasible']:.3f}",
-            f"{row['ci_low']:.3f} .. {row['ci_high']:.3f}",
-            f"{row['rate']:.3f}",
-            f"{100 * row['violation_rate']:.1f} %",
-            f"{row['pattern_error']:.3f}",
-            f"{row['us_per_channel']:.1f}",
-        )
-    buffer = io.StringIO()
-    Console(file=buffer, width=130).print(table)
-    return buffer.getvalue() + f"sum rates in bit/s/Hz, mean over {rows[0]['num_channels']} held-out channels"
 
 
 COMMANDS = {"train": train, "evaluate": evaluate, "compare": compare, "report": report, "info": info}

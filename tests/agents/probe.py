@@ -34,7 +34,7 @@ class Probe:
 
     @property
     def spec(self):
-        return Spec(antennas=1, users=1, streams=1, elements=1, phase_bits=0)
+        return Spec(antennas=1, users=1, streams=1, elements=1, phase_bits=0, rank=1, antenna_shape=(1, 1))
 
     @property
     def constraints(self):
@@ -44,10 +44,7 @@ class Probe:
         signal = jax.random.uniform(key, (1,), minval=-1, maxval=1)
         return ProbeChannels(jnp.zeros((1, 1), jnp.complex64), signal)
 
-    def random_phases(self, key, channels):
-        return jax.random.uniform(key, (1,))
-
-    def snap(self, params, phase_rad):
+    def snap(self, params, channels, phase_rad):
         return cis(phase_rad)
 
     def project(self, params, channels, design):

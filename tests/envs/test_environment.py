@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from thzjax.beamforming import focused, rzf, scale_per_antenna
+from thzjax.beamforming.frame import channel_frame, surface_phases
 from thzjax.envs.actions import Paper, PaperAction, Structured
 from thzjax.envs.environment import Environment
-from thzjax.envs.frame import channel_frame, surface_phases
 from thzjax.envs.observations import PaperObservation, StructuredObservation
 from thzjax.errors import ConfigError
 from thzjax.numeric import cis
@@ -114,7 +114,7 @@ def test_the_zero_action_is_focused_regularised_zero_forcing():
     for seed in range(5):
         _, state = env.reset(jax.random.key(seed), params)
         design, _ = env.design(params, state, env.actions.zeros(env.system.spec))
-        reflection = env.system.snap(params, focused(state.channels))
+        reflection = env.system.snap(params, state.channels, focused(state.channels))
         np.testing.assert_allclose(design.reflection, reflection, atol=1e-5)
         H = env.system.effective_channel(state.channels, reflection)
         W = scale_per_antenna(rzf(H, params.noise_w, params.power_w), params.power_w)
@@ -168,7 +168,7 @@ def test_structured_maps_do_not_mind_the_order_and_phase_of_users():
     channels = system.sample(jax.random.key(5), params)
     order, turn = jnp.asarray([2, 0, 3, 1]), jnp.asarray([0.3, -2.0, 1.0, 2.5])
     other = reorder(channels, order, turn)
-    psi = system.snap(params, jnp.zeros(16))
+    psi = system.snap(params, channels, jnp.zeros(16))
     one, two = env.begin(params, channels, psi), env.begin(params, other, psi)
     np.testing.assert_allclose(one.obs, two.obs, atol=2e-4)
     action = random_action(env, jax.random.key(3))

@@ -12,7 +12,8 @@ from thzjax.errors import ConfigError
 from thzjax.physics.beampattern import beam_pattern_error_gram, largest_power_scale
 from thzjax.systems.base import Design
 from thzjax.systems.irs_isac import IrsIsac
-from thzjax.systems.scenario import PRESETS, Scenario, build, preset
+from thzjax.systems.irs_scenario import IrsScenario
+from thzjax.systems.scenario import PRESETS, build, preset
 
 C = 299_792_458.0
 
@@ -32,7 +33,7 @@ def without_first_phase(matrix):
 
 
 def test_line_of_sight_channels_are_those_of_points_in_space(x64):
-    scenario = dataclasses.replace(Scenario(), num_rays=0, rician_factor=1e12)
+    scenario = dataclasses.replace(IrsScenario(), num_rays=0, rician_factor=1e12)
     system, params = build(scenario)
     channels = system.sample(jax.random.key(3), params)
     half = C / scenario.freq_hz / 2
@@ -53,7 +54,7 @@ def test_line_of_sight_channels_are_those_of_points_in_space(x64):
 
 
 def test_mean_power_is_the_rician_mixture_of_line_of_sight_and_rays():
-    scenario = dataclasses.replace(Scenario(), users_radius_m=0.0)
+    scenario = dataclasses.replace(IrsScenario(), users_radius_m=0.0)
     system, params = build(scenario)
     keys = jax.random.split(jax.random.key(0), 4096)
     channels = jax.vmap(system.sample, in_axes=(0, None))(keys, params)
@@ -76,10 +77,10 @@ def test_users_fill_the_disc_uniformly():
 
 
 def test_focusing_adds_the_paths_in_phase():
-    scenario = dataclasses.replace(Scenario(), num_rays=0, rician_factor=1e9, phase_bits=0, blockage_db=300.0)
+    scenario = dataclasses.replace(IrsScenario(), num_rays=0, rician_factor=1e9, phase_bits=0, blockage_db=300.0)
     system, params = build(scenario)
     channels = system.sample(jax.random.key(1), params)
-    H = system.effective_channel(channels, system.snap(params, focused(channels)))
+    H = system.effective_channel(channels, system.snap(params, channels, focused(channels)))
     coherent = jnp.sum(jnp.abs(channels.surface_to_user), axis=-1) * jnp.max(jnp.abs(channels.bs_to_surface))
     strongest = int(jnp.argmax(coherent))
     np.testing.assert_allclose(jnp.max(jnp.abs(H[strongest])), coherent[strongest], rtol=1e-4)
@@ -101,7 +102,7 @@ def test_the_pattern_scale_is_the_largest_on_a_fine_grid():
 
 def test_a_threshold_out_of_reach_of_scaling_is_left_to_the_slack():
     # Silence has error 0.168; a broadside beam with a threshold of 0.1 cannot be scaled into it.
-    system, params = build(dataclasses.replace(Scenario(), pattern_threshold=0.1))
+    system, params = build(dataclasses.replace(IrsScenario(), pattern_threshold=0.1))
     channels = system.sample(jax.random.key(0), params)
     broadside = jnp.ones((5, 4), jnp.complex64) * 0.01
     design = Design(beamformer=broadside, reflection=jnp.ones(16, jnp.complex64))
@@ -111,19 +112,19 @@ def test_a_threshold_out_of_reach_of_scaling_is_left_to_the_slack():
 
 
 def test_snapping_gives_the_hardware_levels_and_their_amplitudes():
-    practical, params = build(dataclasses.replace(Scenario(), amplitude="practical", phase_bits=2))
+    practical, params = build(dataclasses.replace(IrsScenario(), amplitude="practical", phase_bits=2))
     phase = jnp.asarray([0.1, 1.5, 3.0, -1.6])
-    reflection = np.asarray(practical.snap(params, phase))
+    reflection = np.asarray(practical.snap(params, None, phase))
     np.testing.assert_allclose(np.angle(reflection) % (2 * np.pi), [0, np.pi / 2, np.pi, 3 * np.pi / 2], atol=1e-5)
     levels = np.array([0, np.pi / 2, np.pi, 3 * np.pi / 2])
     expected = 0.8 * ((np.sin(levels - 0.43 * np.pi) + 1) / 2) ** 1.6 + 0.2
     np.testing.assert_allclose(np.abs(reflection), expected, rtol=1e-5)
     paper = IrsIsac(phase_levels="paper")
-    assert len(np.unique(np.round(np.asarray(paper.snap(params, jnp.linspace(0, 6.28, 400))), 4))) == 7
+    assert len(np.unique(np.round(np.asarray(paper.snap(params, None, jnp.linspace(0, 6.28, 400))), 4))) == 7
 
 
 def test_without_a_surface_only_the_direct_links_remain():
-    system, params = build(dataclasses.replace(Scenario(), surface_shape=(0, 0)))
+    system, params = build(dataclasses.replace(IrsScenario(), surface_shape=(0, 0)))
     channels = system.sample(jax.random.key(0), params)
     H = system.effective_channel(channels, jnp.ones(0, jnp.complex64))
     np.testing.assert_array_equal(H, channels.direct)
@@ -154,7 +155,7 @@ BAD = {
 @pytest.mark.parametrize("message", BAD)
 def test_impossible_scenarios_are_refused_in_one_line(message):
     with pytest.raises(ConfigError) as caught:
-        build(dataclasses.replace(Scenario(), **BAD[message]))
+        build(dataclasses.replace(IrsScenario(), **BAD[message]))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -162,6 +163,6 @@ def test_impossible_scenarios_are_refused_in_one_line(message):
 def test_the_noise_and_the_least_threshold_are_those_of_the_link_budget():
     _, params = build(preset("paper-a"))
     np.testing.assert_allclose(params.noise_w, 3.98e-10, rtol=1e-3)
-    build(dataclasses.replace(Scenario(), pattern_threshold=0.0764))
+    build(dataclasses.replace(IrsScenario(), pattern_threshold=0.0764))
     with pytest.raises(ConfigError, match="unknown"):
         preset("paper-z")

@@ -17,8 +17,11 @@ from thzjax import cli
 from thzjax.errors import AbsorptionWarning, ConfigError
 from thzjax.experiment.config import config_json, read_config, resolve
 from thzjax.physics import absorption
+from thzjax.systems import medium
 from thzjax.systems import scenario as module
-from thzjax.systems.scenario import Scenario, absorption_per_m, build, standard_absorption_per_m
+from thzjax.systems.irs_scenario import IrsScenario
+from thzjax.systems.medium import absorption_per_m, standard_absorption_per_m
+from thzjax.systems.scenario import build
 
 PAPERS = 6.7141e-4
 STANDARD = (101_325.0, 288.15, 7.5e-3)
@@ -29,7 +32,7 @@ with_air = pytest.mark.parametrize("air", AIRS)
 
 def scenario_of(model, freq_hz, air=STANDARD, **options):
     names = ("dry_pressure_pa", "temperature_k", "vapour_density_kg_m3")
-    return Scenario(absorption=model, freq_hz=freq_hz, **dict(zip(names, air, strict=True)), **options)
+    return IrsScenario(absorption=model, freq_hz=freq_hz, **dict(zip(names, air, strict=True)), **options)
 
 
 def total_pressure_and_humidity(air):
@@ -41,11 +44,11 @@ def total_pressure_and_humidity(air):
 @pytest.fixture(autouse=True)
 def nothing_said_yet():
     """Every test begins like a new process."""
-    module._warn_of_mismatch.cache_clear()
+    medium._warn_of_mismatch.cache_clear()
 
 
 def test_the_default_air_is_the_standard_one():
-    plain = Scenario()
+    plain = IrsScenario()
     assert (plain.dry_pressure_pa, plain.temperature_k, plain.vapour_density_kg_m3) == STANDARD
     assert (plain.absorption, plain.k_abs) == ("constant", PAPERS)
 
@@ -152,7 +155,7 @@ BAD = {
 @pytest.mark.parametrize("message", BAD)
 def test_what_cannot_work_is_refused_in_one_line(message):
     with pytest.raises(ConfigError) as caught:
-        build(Scenario(**BAD[message]))
+        build(IrsScenario(**BAD[message]))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -179,7 +182,7 @@ def warnings_of(*scenarios, call=absorption_per_m):
 
 
 def test_a_constant_far_off_standard_air_is_said_once_with_both_numbers():
-    scenario = Scenario()
+    scenario = IrsScenario()
     said = warnings_of(scenario, scenario, dataclasses.replace(scenario, num_users=3))
     assert len(said) == 1
     text = str(said[0].message)
@@ -194,7 +197,7 @@ def test_a_constant_far_off_standard_air_is_said_once_with_both_numbers():
 
 
 def test_build_warns_where_it_is_called_from():
-    said = warnings_of(Scenario(), Scenario(), call=lambda scenario: build(scenario))
+    said = warnings_of(IrsScenario(), IrsScenario(), call=lambda scenario: build(scenario))
     assert [w.filename for w in said] == [__file__]
 
 
@@ -234,7 +237,7 @@ def numbers_of_info(text):
 
 @pytest.mark.filterwarnings("default::thzjax.errors.AbsorptionWarning")
 def test_info_prints_both_numbers_and_warns_in_one_line(capsys):
-    assert cli.main(["info", "paper-a"]) == 0
+    assert cli.main(["info", "paper-a", "--no-feasibility"]) == 0
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
     assert captured.err.startswith("thzjax: warning: k_abs=0.00067141 1/m")
@@ -252,7 +255,7 @@ def test_info_is_quiet_where_nothing_is_off(capsys, monkeypatch):
     monkeypatch.setitem(module.PRESETS, "damp", scenario_of("p676", 0.3e12, AIRS[1]))
     monkeypatch.setitem(module.PRESETS, "optical", scenario_of("constant", 3e12))
     for name, expected in (("damp", "p676"), ("optical", "constant")):
-        assert cli.main(["info", name]) == 0
+        assert cli.main(["info", name, "--no-feasibility"]) == 0
         captured = capsys.readouterr()
         assert captured.err == ""
         here, model, standard = numbers_of_info(captured.out)
@@ -283,5 +286,5 @@ def test_a_file_from_before_there_was_a_choice_has_the_constant(tmp_path):
     path = tmp_path / "config.json"
     path.write_text(json.dumps(data))
     scenario = read_config(path).scenario
-    assert scenario == Scenario(k_abs=0.5)
+    assert scenario == IrsScenario(k_abs=0.5)
     assert absorption_per_m(scenario) == 0.5

@@ -46,11 +46,11 @@ def _scaled(x: Array) -> tuple[Array, Array]:
     return x / as_complex(largest), largest
 
 
-def focused(channels: Any) -> Array:
-    """Phases aligned to the strongest user: the one whose row is largest when the surface serves it alone.
+def focused(channels: Any, weakest: bool = False) -> Array:
+    """Phases aligned to the strongest user, or to the weakest: by the row each has when the surface serves it alone.
 
     Returns phases `[..., N]` [rad].
     """
     psi, strength = aligned_reflections(channels)
-    strongest = jnp.argmax(strength, axis=-1)[..., None, None]
-    return jnp.angle(jnp.take_along_axis(psi, strongest, axis=-2)[..., 0, :])
+    chosen = (jnp.argmin if weakest else jnp.argmax)(strength, axis=-1)[..., None, None]
+    return jnp.angle(jnp.take_along_axis(psi, chosen, axis=-2)[..., 0, :])

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array, lax
 
+from thzjax.beamforming.frame import Frame, channel_frame, surface_phases
 from thzjax.beamforming.linear import regularised
-from thzjax.envs.frame import Frame, channel_frame, surface_phases
 from thzjax.numeric import as_complex
 from thzjax.physics.surface import quantised_phase
 from thzjax.systems.base import Design, Spec, System
@@ -35,7 +35,7 @@ class Structured:
     it. No iteration anywhere.
 
     Source: the optimal beamformer has this form under a sum power constraint (Bjornson, Bengtsson and Ottersten,
-    2014); see `envs.frame.surface_phases` for the surface.
+    2014); see `beamforming.frame.surface_phases` for the surface.
 
     Attributes:
       power_scale, weight_scale: what one unit of action means in the logarithms, chosen so that a unit of
@@ -60,7 +60,7 @@ class Structured:
         log_power, log_weight, real, imag, level = jnp.split(action, [users, 2 * users, 3 * users - 1, 4 * users - 2])
         one = jnp.ones((1,), action.dtype)
         weights = lax.complex(jnp.concatenate([one, real]), jnp.concatenate([0 * one, imag]))
-        reflection = system.snap(params, surface_phases(frame, weights))
+        reflection = system.snap(params, channels, surface_phases(frame, weights))
 
         # Rows in units of the noise at full power, so the regularisation is K over the signal-to-noise ratio.
         unit = jnp.sqrt(params.power_w / params.noise_w)
@@ -106,10 +106,10 @@ class Paper:
 
     def __call__(self, system: System, params: Any, channels: Any, context: tuple[()], action: PaperAction) -> Design:
         """The design of one action on one channel."""
-        del channels, context
+        del context
         real, imag = jnp.split(action.beam, 2, axis=-1)
         W = lax.complex(real, imag).T * as_complex(
             jnp.sqrt(params.power_w / (system.spec.antennas * system.spec.users))
         )
         phase = quantised_phase(action.level, system.spec.phase_bits, system.phase_levels)
-        return Design(beamformer=W, reflection=system.snap(params, phase.astype(real.dtype)))
+        return Design(beamformer=W, reflection=system.snap(params, channels, phase.astype(real.dtype)))

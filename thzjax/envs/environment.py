@@ -15,6 +15,7 @@ from jax import Array
 
 from thzjax.errors import ConfigError
 from thzjax.systems.base import Design, System
+from thzjax.systems.common import random_phases
 
 
 @struct.dataclass
@@ -84,7 +85,7 @@ class Environment:
         """A new episode on a new drop, with uniform phases on the surface."""
         key_channel, key_phase = jax.random.split(key)
         channels = self.system.sample(key_channel, params)
-        reflection = self.system.snap(params, self.system.random_phases(key_phase, channels))
+        reflection = self.system.snap(params, channels, random_phases(key_phase, channels, self.system.spec.elements))
         estimate = None
         if self.system.estimated:
             estimate = self.system.observe(jax.random.fold_in(key, 2), params, channels)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jax import Array
 
-from thzjax.envs.frame import Frame, overlaps, surface_phases
+from thzjax.beamforming.frame import Frame, overlaps, surface_phases
 from thzjax.numeric import abs2, as_complex, unit_phasor
 from thzjax.systems.base import System
 
@@ -29,7 +29,7 @@ class StructuredObservation:
         """Features `[2K(K-1) + 2K + 2KM]`, real."""
         del reflection
         first = jnp.eye(1, system.spec.users, dtype=frame.paths.dtype)[0]
-        focused = system.snap(params, surface_phases(frame, first))
+        focused = system.snap(params, channels, surface_phases(frame, first))
         rows = system.effective_channel(channels, focused)[frame.order]
         unit2 = params.power_w / params.noise_w
         norm2 = jnp.sum(abs2(rows), axis=-1)

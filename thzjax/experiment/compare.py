@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thzjax.beamforming.anchors import anchor_rates, refuse_impossible
 from thzjax.errors import ConfigError
 from thzjax.experiment.config import RunConfig, read_config
 from thzjax.experiment.evaluation import (
@@ -32,6 +33,8 @@ from thzjax.systems.base import Design
 from thzjax.systems.scenario import Scenario, build
 
 HELD_OUT_SEED = 2
+LARGE_CHANNEL = 2000
+"""Entries of the channel to the surface beyond which a comparison takes an eighth of the channels by default."""
 Say = Callable[[str], None]
 
 
@@ -50,6 +53,12 @@ class Comparison:
     judgements: list[Judgement]
     designs: list[Design]
     rules: list[DesignRule]
+
+
+def default_channels(scenario: Scenario) -> int:
+    """Held-out channels of a comparison that names no number: 2048, or 256 of large arrays."""
+    spec = build(scenario)[0].spec
+    return 256 if spec.antennas * spec.elements > LARGE_CHANNEL else 2048
 
 
 def learned_rules(folders: Sequence[Path], scenario: Scenario) -> dict[tuple[str, str], DesignRule]:
@@ -84,30 +93,57 @@ def compare(
     seed: int,
     say: Say,
     classical: bool = True,
+    methods: Sequence[str] = (),
 ) -> Comparison:
-    """Judge every classical design (unless told not to) and each run's policy on `num_channels` held-out channels.
+    """Judge classical designs (unless told not to) and each run's policy on `num_channels` held-out channels.
 
-    All methods see the same channels and go through the same projection, outcome and exact scaling.
+    All methods see the same channels and go through the same projection, outcome and exact scaling. A design that
+    does not exist on this system is left out, and said so.
+
+    Args:
+      scenario: what is simulated.
+      folders: runs whose policies join in.
+      num_channels, seed: of the held-out channels.
+      say: told about progress.
+      classical: judge classical designs, too.
+      methods: only these, as METHOD or METHOD/SURFACE; none named means all but those by request.
+
+    Raises:
+      ConfigError: an unknown method, or constraints that no design can meet on any channel.
     """
     if num_channels < 1:
         raise ConfigError(f"channels={num_channels} must be at least 1")
     system, params = build(scenario)
-    rules = classical_rules(system) if classical else {}
+    rules = classical_rules(system, methods) if classical else {}
     learned = learned_rules(folders, scenario)
     channels = draw_channels(system, params, num_channels, seed, HELD_OUT)
+    refuse_impossible(system, params, channels)
     key = stream_key(seed, HELD_OUT)
     result = Comparison([], [], [], [])
     for (method, surface), rule in (rules | learned).items():
         say(f"{method}, {surface} surface")
         compiled = jax.jit(rule)
-        design, us = time_rule(compiled, params, channels, key)
+        try:
+            design, us = time_rule(compiled, params, channels, key)
+        except ConfigError as refusal:
+            say(f"left out: {refusal}")
+            continue
         judgement = jax.tree.map(np.asarray, judge_compiled(system, params, channels, design))
         result.rows.append(make_row(method, surface, judgement, us, (method, surface) in learned))
         result.judgements.append(judgement)
         result.designs.append(system.project(params, channels, design))
         result.rules.append(compiled)
+    if not result.rows:
+        raise ConfigError("no method is left to compare")
     add_differences(result.rows, result.judgements)
     return result
+
+
+def anchors(scenario: Scenario, num_channels: int, seed: int) -> dict[str, float]:
+    """Mean rates on the held-out channels that belong beside every method's, by name [bit/s/Hz]."""
+    system, params = build(scenario)
+    channels = draw_channels(system, params, num_channels, seed, HELD_OUT)
+    return {name: float(np.mean(values)) for name, values in anchor_rates(system, params, channels).items()}
 
 
 def validation_lines(config: RunConfig, result: Comparison) -> dict[str, float]:

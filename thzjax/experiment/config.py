@@ -14,7 +14,8 @@ from thzjax.envs.observations import PaperObservation, StructuredObservation
 from thzjax.errors import ConfigError
 from thzjax.experiment.overrides import apply_overrides, from_json, to_json
 from thzjax.systems.irs_isac import IrsIsac
-from thzjax.systems.scenario import Scenario, preset
+from thzjax.systems.irs_scenario import IrsScenario
+from thzjax.systems.scenario import preset
 
 AGENTS = ("ppo",)
 CONFIGURATION_NAMES = ("default", "paper")
@@ -53,7 +54,7 @@ class RunConfig:
     validation_seed: int = 1
     updates_per_record: int = 8
     records_per_checkpoint: int = 8
-    scenario: Scenario = Scenario()
+    scenario: IrsScenario = IrsScenario()
     ppo: PPOConfig = PPOConfig()
 
     def __post_init__(self) -> None:
@@ -123,6 +124,10 @@ def resolve(
       ConfigError: anything unknown or impossible.
     """
     scenario = preset(preset_name)
+    if not isinstance(scenario, IrsScenario):
+        raise ConfigError(
+            f"no learner runs on {preset_name} yet: `thzjax compare {preset_name}` judges the classical designs there"
+        )
     if configuration not in CONFIGURATIONS:
         raise ConfigError(f"configuration {configuration!r} is unknown: use one of {', '.join(CONFIGURATION_NAMES)}")
     base = CONFIGURATIONS[configuration]

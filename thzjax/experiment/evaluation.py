@@ -2,7 +2,7 @@
 
 import statistics as pystatistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,14 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from thzjax.beamforming.designs import DESIGNS
+from thzjax.beamforming.designs import BY_REQUEST, DESIGNS
 from thzjax.envs.environment import Environment
+from thzjax.errors import ConfigError
 from thzjax.experiment.statistics import mean_interval
-from thzjax.systems.base import Design, satisfied
+from thzjax.systems.base import Design, holds, satisfied
+from thzjax.systems.common import random_phases
 
 # Folded into every key, so that training, validation and held-out streams never share one.
 TRAIN, VALIDATION, HELD_OUT = 1, 2, 3
 TIMING_REPEATS = 5
+TIMING_SECONDS = 1.0
 DesignRule = Callable[[Any, Any, Array], Design]
 """(params, channels, key) -> Design on a batch of channels."""
 
@@ -35,32 +38,42 @@ def draw_channels(system: Any, params: Any, num: int, seed: int, stream: int = H
 
 
 class Judgement(NamedTuple):
-    """What a design does, per channel `[C]`: as designed, and scaled until every constraint holds."""
+    """What a design does, per channel `[C]`, as designed and after the exact scaling (`_feasible`).
+
+    `slack` and `measures` are dictionaries by constraint and by figure of merit. `rate_feasible` is 0 on a channel
+    where some constraint does not hold even after the scaling.
+    """
 
     rate: Array
     rate_feasible: Array
-    pattern_error: Array
-    pattern_error_feasible: Array
     satisfied: Array
     satisfied_feasible: Array
+    slack: dict[str, Array]
+    slack_feasible: dict[str, Array]
+    measures: dict[str, Array]
+    measures_feasible: dict[str, Array]
 
 
 def judge(system: Any, params: Any, channels: Any, design: Design) -> Judgement:
     """Project a design, then judge it as it is and after the exact scaling (`System.meet`).
 
-    The *feasible rate* is the sum rate after that scaling, for every method.
+    The *feasible rate* is the sum rate after that scaling where all constraints hold then, and 0 where they do not: a
+    rate that violates a constraint is never counted as if it did not.
     """
     design = system.project(params, channels, design)
     outcome = system.outcome(params, channels, design)
     met = system.meet(params, channels, design)
     outcome_met = system.outcome(params, channels, met)
+    held = satisfied(outcome_met.slack)
     return Judgement(
         rate=jnp.sum(outcome.rates, axis=-1),
-        rate_feasible=jnp.sum(outcome_met.rates, axis=-1),
-        pattern_error=system.pattern_error(params, design),
-        pattern_error_feasible=system.pattern_error(params, met),
+        rate_feasible=jnp.where(held, jnp.sum(outcome_met.rates, axis=-1), 0),
         satisfied=satisfied(outcome.slack),
-        satisfied_feasible=satisfied(outcome_met.slack),
+        satisfied_feasible=held,
+        slack=outcome.slack,
+        slack_feasible=outcome_met.slack,
+        measures=system.measures(params, channels, design),
+        measures_feasible=system.measures(params, channels, met),
     )
 
 
@@ -81,7 +94,7 @@ def policy_rule(env: Environment, policy: Any, weights: Any) -> DesignRule:
     steps = env.horizon if env.delayed_phases else 1
 
     def one(params: Any, channels: Any, key: Array) -> Design:
-        reflection = env.system.snap(params, env.system.random_phases(key, channels))
+        reflection = env.system.snap(params, channels, random_phases(key, channels, env.system.spec.elements))
         state = env.begin(params, channels, reflection)
 
         def step(state: Any, _: None) -> tuple[Any, Design]:
@@ -99,22 +112,37 @@ def policy_rule(env: Environment, policy: Any, weights: Any) -> DesignRule:
     return rule
 
 
-def classical_rules(system: Any) -> dict[tuple[str, str], DesignRule]:
-    """Every classical design as a rule."""
+def classical_rules(system: Any, methods: Sequence[str] = ()) -> dict[tuple[str, str], DesignRule]:
+    """Classical designs as rules: all but those by request, or the ones named as METHOD or METHOD/SURFACE.
+
+    Raises:
+      ConfigError: no such method.
+    """
+    for name in methods:
+        if not any(name in (method, f"{method}/{surface}") for method, surface in DESIGNS):
+            known = ", ".join(f"{m}/{s}" for m, s in DESIGNS)
+            raise ConfigError(f"method {name!r} is unknown: use some of {known}")
+
+    def wanted(pair: tuple[str, str]) -> bool:
+        by_name = f"{pair[0]}/{pair[1]}" in methods
+        return by_name or (pair not in BY_REQUEST and (not methods or pair[0] in methods))
 
     def bind(solve: Any) -> DesignRule:
         return lambda params, channels, key: solve(system, params, observed(system, params, channels, key), key)
 
-    return {name: bind(solve) for name, solve in DESIGNS.items()}
+    return {pair: bind(solve) for pair, solve in DESIGNS.items() if wanted(pair)}
 
 
 def time_rule(rule: DesignRule, params: Any, channels: Any, key: Array) -> tuple[Design, float]:
-    """(designs, microseconds per channel of the rule alone: median of 5 runs of the whole batch, compiled)."""
+    """(designs, microseconds per channel of the rule alone, compiled).
+
+    The median of 5 runs of the whole batch; of fewer, at least 1, where one takes long.
+    """
     design = jax.block_until_ready(rule(params, channels, key))
-    times = []
-    for _ in range(TIMING_REPEATS):
+    times: list[float] = []
+    while len(times) < TIMING_REPEATS and sum(times) < TIMING_SECONDS:
         start = time.perf_counter()
-        jax.block_until_ready(rule(params, channels, key))
+        design = jax.block_until_ready(rule(params, channels, key))
         times.append(time.perf_counter() - start)
     return design, 1e6 * pystatistics.median(times) / channels.direct.shape[0]
 
@@ -123,9 +151,14 @@ judge_compiled = jax.jit(judge, static_argnums=0)
 
 
 def make_row(method: str, surface: str, judgement: Judgement, us_per_channel: float, learned: bool) -> dict[str, Any]:
-    """One row of a comparison: the published fields, then what the report adds."""
+    """One row of a comparison: the published fields, then what the report adds.
+
+    `violations` and `slack` are by constraint, as designed; `NAME` and `NAME_feasible` are means of the system's
+    figures of merit, over all channels as designed, and after the scaling over those where all constraints hold then.
+    """
     low, high = mean_interval(judgement.rate_feasible)
-    return {
+    held = np.asarray(judgement.satisfied_feasible)
+    row = {
         "method": method,
         "surface": surface,
         "rate": float(np.mean(judgement.rate)),
@@ -135,11 +168,20 @@ def make_row(method: str, surface: str, judgement: Judgement, us_per_channel: fl
         "violation_rate": float(np.mean(~judgement.satisfied)),
         "us_per_channel": us_per_channel,
         "num_channels": len(judgement.rate),
-        "pattern_error": float(np.mean(judgement.pattern_error)),
-        "pattern_error_feasible": float(np.mean(judgement.pattern_error_feasible)),
-        "violation_rate_feasible": float(np.mean(~judgement.satisfied_feasible)),
+        "violation_rate_feasible": float(np.mean(~held)),
+        "violations": {name: float(np.mean(~holds(value))) for name, value in judgement.slack.items()},
+        "slack": {name: float(np.mean(value)) for name, value in judgement.slack.items()},
         "learned": learned,
     }
+    for name, value in judgement.measures.items():
+        row[name] = _finite_mean(np.asarray(value))
+        row[f"{name}_feasible"] = _finite_mean(np.asarray(judgement.measures_feasible[name])[held])
+    return row
+
+
+def _finite_mean(values: np.ndarray) -> float | None:
+    """The mean, or none where there is nothing or not a number to average."""
+    return float(np.mean(values)) if values.size and np.all(np.isfinite(values)) else None
 
 
 def add_differences(rows: list[dict[str, Any]], judgements: list[Judgement]) -> None:

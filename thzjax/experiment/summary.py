@@ -1,6 +1,7 @@
 """Gathers what a run's report shows: its records, the comparison, and the pictures' data."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,13 @@ from thzjax.experiment.config import read_config
 from thzjax.experiment.files import read_records, write_atomically
 from thzjax.experiment.overrides import to_json
 from thzjax.experiment.report import ReportData, write
+from thzjax.experiment.sweep import curves
+from thzjax.experiment.sweep_spec import axis_values
 from thzjax.physics.beampattern import pattern_grid
 from thzjax.physics.beampattern_optimum import least_pattern_error
-from thzjax.systems.scenario import build, desired_beams
+from thzjax.plotting_sweep import sweep_curves
+from thzjax.systems.irs_scenario import desired_beams
+from thzjax.systems.scenario import build
 
 PACKAGES = ("thzjax", "jax", "flax", "optax", "python")
 
@@ -36,6 +41,19 @@ def write_figures(result: Comparison, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     plotting.save(plotting.method_comparison(result.rows), folder / "method_comparison")
     return [folder / "method_comparison.png", folder / "method_comparison.svg"]
+
+
+def write_sweep(rows: list[dict[str, Any]], name: str, values: Sequence[str], folder: Path) -> list[Path]:
+    """Draw a sweep into a folder, as PNG and SVG, and keep its rows beside it as JSON."""
+    drawn, lines = curves(rows, values)
+    # The bound is many times every curve: it stands in the table.
+    lines.pop("upper bound", None)
+    x, labels = axis_values(values)
+    folder.mkdir(parents=True, exist_ok=True)
+    figure = sweep_curves(x, labels, drawn, name, anchors=lines)
+    paths = plotting.save(figure, folder / f"sweep_{name}")
+    write_rows(rows, folder / f"sweep_{name}.json")
+    return list(paths)
 
 
 def report_run(folder: Path, num_channels: int, say: Say) -> tuple[Path, Comparison]:
@@ -82,7 +100,7 @@ def _report_data(folder: Path, config: Any, result: Comparison) -> ReportData:
         desired=np.asarray(desired_beams(scenario)),
         patterns=mean_patterns(scenario, patterns),
         p_ref_w=scenario.p_ref_w,
-        channel_errors=result.judgements[learned].pattern_error,
+        channel_errors=result.judgements[learned].measures["pattern_error"],
         threshold=scenario.pattern_threshold if "beam_pattern" in scenario.constraints else None,
         silence_error=float(gram.constant),
         least_error=least_pattern_error(gram, scenario.num_antennas, scenario.power_w, scenario.p_ref_w),

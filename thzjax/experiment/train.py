@@ -79,7 +79,7 @@ def validate(learner: Learner, state: Any, channels: Any) -> dict[str, jax.Array
     return {
         "validation/rate": jnp.mean(result.rate),
         "validation/rate_feasible": jnp.mean(result.rate_feasible),
-        "validation/pattern_error": jnp.mean(result.pattern_error),
+        "validation/pattern_error": jnp.mean(result.measures["pattern_error"]),
         "validation/violation_rate": jnp.mean((~result.satisfied).astype(float)),
     }
 

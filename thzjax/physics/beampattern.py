@@ -172,7 +172,8 @@ def largest_power_scale(R: Array, gram: PatternGram, threshold: ArrayLike, p_ref
       p_ref_w: power that counts as 1 [W], broadcasting against `[...]`.
     """
     a, b = error_coefficients(R, gram, p_ref_w)
-    c = gram.constant - as_real(threshold)
+    # Without a limit the threshold is infinite, and would make the gradients of what follows NaN.
+    c = gram.constant - jnp.minimum(as_real(threshold), 1e12)
     tiny = jnp.finfo(a.dtype).tiny
     discriminant = b**2 - a * c
     reachable = discriminant > 0

@@ -7,6 +7,7 @@ parameters are a pytree that is passed in, so that a sweep is a `vmap`.
 from typing import Any, NamedTuple, Protocol
 
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jax import Array
 
@@ -42,21 +43,46 @@ class Outcome:
 
 
 class Spec(NamedTuple):
-    """Sizes of a system: antennas M, users K, streams S, surface elements N, phase bits (0: continuous)."""
+    """Sizes of a system.
+
+    Attributes:
+      antennas: M.
+      users: K.
+      streams: S >= K; streams K.. sense and carry no data.
+      elements: N, of the surface.
+      phase_bits: resolution of an element's phase; 0 is continuous.
+      rank: the largest rank that the effective channel's row space can have, whatever the reflection.
+      antenna_shape: (rows, columns) of the base station's array, M = rows*columns.
+      active: how many elements amplify.
+    """
 
     antennas: int
     users: int
     streams: int
     elements: int
     phase_bits: int
+    rank: int
+    antenna_shape: tuple[int, int]
+    active: int = 0
 
 
 class System(Protocol):
-    """Pure functions over (params, channels, design); an instance holds only static sizes and options."""
+    """Pure functions over (params, channels, design); an instance holds only static sizes and options.
+
+    Channels have at least `direct[..., K, M]`, `bs_to_surface[..., N, M]`, `surface_to_user[..., K, N]`; every
+    function reads M off the arrays it is given, so that a solver may work in fewer dimensions
+    (`beamforming.subspace`).
+    """
+
+    constraints: tuple[str, ...]
 
     @property
     def spec(self) -> Spec:
         """Sizes, for whoever builds designs, observations and networks."""
+
+    @property
+    def continuous(self) -> "System":
+        """The same system with a surface of continuous phases."""
 
     def sample(self, key: Array, params: Any) -> Any:
         """Draw one channel realisation."""
@@ -71,8 +97,14 @@ class System(Protocol):
     def outcome(self, params: Any, channels: Any, design: Design) -> Outcome:
         """Rates and the slack of every named constraint."""
 
+    def measures(self, params: Any, channels: Any, design: Design) -> dict[str, Array]:
+        """Further figures of merit by name, for tables: `[...]` each."""
+
+    def without(self, params: Any, constraint: str) -> Any:
+        """The parameters with one named constraint's limit taken away."""
+
     def project(self, params: Any, channels: Any, design: Design) -> Design:
-        """Enforce exactly what has a closed-form Euclidean projection (powers, discrete phases)."""
+        """Enforce exactly what can be enforced in closed form and element by element (powers, amplitudes, phases)."""
 
     def meet(self, params: Any, channels: Any, design: Design, budget: float | Array = 1.0) -> Design:
         """Scale a projected design so that every constraint with a closed-form scaling holds.
@@ -86,8 +118,20 @@ class System(Protocol):
     def effective_channel(self, channels: Any, reflection: Array) -> Array:
         """H `[..., K, M]` under a reflection."""
 
-    def snap(self, params: Any, phase_rad: Array) -> Array:
-        """Reflection that the hardware makes of wanted phases `[..., N]` [rad]."""
+    def user_noise(self, params: Any, channels: Any, reflection: Array) -> Array:
+        """Noise power of each user under a reflection [W], `[..., K]`."""
+
+    def active(self, channels: Any) -> Array:
+        """Which elements may amplify, bool `[..., N]`; the others only turn phases."""
+
+    def amplified_noise(self, params: Any, channels: Any) -> Array:
+        """Noise that each element of unit amplitude adds at each user [W], `[..., K, N]`."""
+
+    def amplifier_costs(self, params: Any, channels: Any, beamformer: Array) -> Array:
+        """Share of each amplification budget that an element spends at unit amplitude, `[..., B, N]`; B may be 0."""
+
+    def snap(self, params: Any, channels: Any, phase_rad: Array) -> Array:
+        """Reflection that the hardware makes of wanted phases `[..., N]` [rad], at its largest amplitudes."""
 
     def random_design(self, key: Array, params: Any, channels: Any) -> Design:
         """A feasible-power design that looks at nothing."""
@@ -95,5 +139,20 @@ class System(Protocol):
 
 def satisfied(slack: dict[str, Array]) -> Array:
     """True where every named constraint holds, `[...]`: slack >= -1e-6 in float64, -1e-5 in float32."""
-    held = [value >= (-1e-6 if value.dtype == jnp.float64 else FLOAT32_SLACK) for value in slack.values()]
+    held = [holds(value) for value in slack.values()]
     return jnp.all(jnp.stack(jnp.broadcast_arrays(*held)), axis=0)
+
+
+def holds(slack: Array) -> Array:
+    """True where one constraint's slack `[...]` counts as satisfied."""
+    return slack >= (-1e-6 if slack.dtype == jnp.float64 else FLOAT32_SLACK)
+
+
+def number(x: Any) -> Array:
+    """A scenario's number or vector as a parameter, in JAX's default precision."""
+    return jnp.asarray(np.asarray(x, dtype=np.float64), dtype=float)
+
+
+def ratio(x_db: float) -> Array:
+    """A level in dB as a linear parameter."""
+    return number(10 ** (x_db / 10))

@@ -9,16 +9,16 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 from jax import Array
 
 from thzjax.errors import ConfigError
-from thzjax.numeric import angle_or_zero, as_complex, cis
-from thzjax.physics import beampattern, fading, link, propagation, surface
+from thzjax.numeric import angle_or_zero, as_complex, cis, trailing
+from thzjax.physics import beampattern, link, propagation, surface
 from thzjax.physics.arrays import linear_phases, planar_response
 from thzjax.physics.power import clip_rows, scale_per_antenna
 from thzjax.systems.base import Design, Outcome, Spec
+from thzjax.systems.common import Uniforms, estimated_links, gaussian_beams, random_phases
 
 
 @struct.dataclass
@@ -161,7 +161,20 @@ class IrsIsac:
     def spec(self) -> Spec:
         """Sizes."""
         elements = self.surface_shape[0] * self.surface_shape[1]
-        return Spec(self.num_antennas, self.num_users, self.num_users, elements, self.phase_bits)
+        return Spec(
+            antennas=self.num_antennas,
+            users=self.num_users,
+            streams=self.num_users,
+            elements=elements,
+            phase_bits=self.phase_bits,
+            rank=self.num_antennas,
+            antenna_shape=(self.num_antennas, 1),
+        )
+
+    @property
+    def continuous(self) -> "IrsIsac":
+        """The same system with continuous phases."""
+        return dataclasses.replace(self, phase_bits=0)
 
     # --- channels -------------------------------------------------------------------------------------------
 
@@ -175,8 +188,7 @@ class IrsIsac:
         Source: paper A, eqs. (4)-(9).
         """
         users, paths = self.num_users, self.num_rays + 1
-        # One bulk draw: many small ones cost more than the channel itself.
-        draw = _Uniforms(key, users * 2 + (2 * users + 1) * paths + self.num_rays * (users * 3 + 3))
+        draw = Uniforms(key, users * 2 + (2 * users + 1) * paths + self.num_rays * (users * 3 + 3))
         position = self._user_positions(draw((users, 2)), params)
         offset_direct = position - params.bs_position_m
         offset_surface = params.surface_position_m - params.bs_position_m
@@ -217,16 +229,7 @@ class IrsIsac:
         """
         if not self.estimated:
             return channels
-        keys = jax.random.split(key, 3)
-
-        def estimate(key: Array, H: Array) -> Array:
-            return fading.estimated_channel(key, H, params.csi_error) if H.size else H
-
-        return channels.replace(
-            direct=estimate(keys[0], channels.direct),
-            bs_to_surface=estimate(keys[1], channels.bs_to_surface),
-            surface_to_user=estimate(keys[2], channels.surface_to_user),
-        )
+        return estimated_links(key, channels, params.csi_error)
 
     def _user_positions(self, uniform: Array, params: Params) -> Array:
         """Uniform in the disc round `users_centre_m` in the x-y plane, `[K, 3]` [m]."""
@@ -273,6 +276,27 @@ class IrsIsac:
         slack = {name: CONSTRAINTS[name](self, params, channels, design) for name in self.constraints}
         return Outcome(rates=rates, slack=slack)
 
+    def user_noise(self, params: Params, channels: Channels, reflection: Array) -> Array:
+        """The receivers' noise, the same for all and under any reflection [W], `[..., K]`."""
+        del reflection
+        return jnp.broadcast_to(trailing(params.noise_w), channels.direct.shape[:-1])
+
+    def measures(self, params: Params, channels: Channels, design: Design) -> dict[str, Array]:
+        """`pattern_error`: L_r(W W^H)."""
+        del channels
+        return {"pattern_error": self.pattern_error(params, design)}
+
+    def without(self, params: Params, constraint: str) -> Params:
+        """The parameters with a constraint's limit taken away.
+
+        For `antenna_power` that is 20 dB more: without any limit the rate has none.
+        """
+        if constraint == "beam_pattern":
+            return params.replace(pattern_threshold=params.pattern_threshold * jnp.inf)
+        if constraint == "antenna_power":
+            return params.replace(power_w=100 * params.power_w)
+        raise ConfigError(f"constraint {constraint!r} is unknown: use some of {', '.join(CONSTRAINTS)}")
+
     def pattern_error(self, params: Params, design: Design) -> Array:
         """L_r(W W^H), `[...]`. Source: paper A, eq. (16)."""
         covariance = beampattern.transmit_covariance(design.beamformer)
@@ -280,8 +304,9 @@ class IrsIsac:
 
     # --- designs --------------------------------------------------------------------------------------------
 
-    def snap(self, params: Params, phase_rad: Array) -> Array:
+    def snap(self, params: Params, channels: Channels, phase_rad: Array) -> Array:
         """Reflection of the nearest phase the hardware has, with the amplitude that phase brings, `[..., N]`."""
+        del channels
         if self.phase_bits:
             level = surface.nearest_level(phase_rad, self.phase_bits, self.phase_levels)
             phase_rad = surface.quantised_phase(level, self.phase_bits, self.phase_levels).astype(phase_rad.dtype)
@@ -294,10 +319,9 @@ class IrsIsac:
 
     def project(self, params: Params, channels: Channels, design: Design) -> Design:
         """Rows clipped to P/M and phases snapped to the hardware's levels: both exact and idempotent."""
-        del channels
         return Design(
             beamformer=clip_rows(design.beamformer, params.power_w),
-            reflection=self.snap(params, angle_or_zero(design.reflection)),
+            reflection=self.snap(params, channels, angle_or_zero(design.reflection)),
         )
 
     def meet(self, params: Params, channels: Channels, design: Design, budget: float | Array = 1.0) -> Design:
@@ -315,6 +339,21 @@ class IrsIsac:
         root = jnp.sqrt(scale) * (1 - 4 * jnp.finfo(scale.dtype).eps)
         return design.replace(beamformer=design.beamformer * as_complex(root)[..., None, None])
 
+    def active(self, channels: Channels) -> Array:
+        """No element amplifies, bool `[..., N]`."""
+        return jnp.zeros((*channels.direct.shape[:-2], self.spec.elements), bool)
+
+    def amplified_noise(self, params: Params, channels: Channels) -> Array:
+        """None, `[..., K, N]`."""
+        del params
+        return jnp.zeros(channels.surface_to_user.shape, channels.direct.real.dtype)
+
+    def amplifier_costs(self, params: Params, channels: Channels, beamformer: Array) -> Array:
+        """No element amplifies: no budget, `[..., 0, N]`."""
+        del params, beamformer
+        shape = channels.bs_to_surface.shape[:-2]
+        return jnp.zeros((*shape, 0, self.spec.elements), channels.bs_to_surface.real.dtype)
+
     def fit_power(self, params: Params, beamformer: Array) -> Array:
         """One scalar so that the strongest antenna has exactly P/M."""
         return scale_per_antenna(beamformer, params.power_w)
@@ -322,35 +361,10 @@ class IrsIsac:
     def random_design(self, key: Array, params: Params, channels: Channels) -> Design:
         """Gaussian beamformer at full antenna budget and uniform phases."""
         key_beam, key_phase = jax.random.split(key)
-        batch = channels.direct.shape[:-2]
-        spec = self.spec
-        gaussian = jax.random.normal(
-            key_beam, (2, *batch, spec.antennas, spec.streams), dtype=channels.direct.real.dtype
-        )
-        phase = self.random_phases(key_phase, channels)
         return Design(
-            beamformer=self.fit_power(params, jax.lax.complex(gaussian[0], gaussian[1])),
-            reflection=self.snap(params, phase),
+            beamformer=self.fit_power(params, gaussian_beams(key_beam, channels, self.spec.streams)),
+            reflection=self.snap(params, channels, random_phases(key_phase, channels, self.spec.elements)),
         )
-
-    def random_phases(self, key: Array, channels: Channels) -> Array:
-        """Uniform phases `[..., N]` [rad]."""
-        shape = (*channels.direct.shape[:-2], self.spec.elements)
-        return jax.random.uniform(key, shape, channels.direct.real.dtype, 0, 2 * jnp.pi)
-
-
-class _Uniforms:
-    """Hands out consecutive pieces of one bulk draw of uniforms in [0, 1)."""
-
-    def __init__(self, key: Array, total: int) -> None:
-        self._values = jax.random.uniform(key, (total,))
-        self._used = 0
-
-    def __call__(self, shape: tuple[int, ...]) -> Array:
-        size = int(np.prod(shape))
-        piece = self._values[self._used : self._used + size].reshape(shape)
-        self._used += size
-        return piece
 
 
 def _cosines(offset_m: Array) -> Array:

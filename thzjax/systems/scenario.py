@@ -1,110 +1,32 @@
-"""A scenario: everything that describes one simulated link, in the units of a data sheet.
+"""Scenarios by name, and what they build: a system (static sizes) with its parameters (a pytree, SI units)."""
 
-dB, dBm and degrees live here; `build` turns them into a system (static sizes) and its parameters (SI, linear).
-"""
+from typing import Any
 
-import dataclasses
-import functools
-import math
-import warnings
-from typing import TYPE_CHECKING
+from thzjax.errors import ConfigError
+from thzjax.systems.base import System
+from thzjax.systems.hris_scenario import HrisScenario, build_hris
+from thzjax.systems.irs_scenario import IrsScenario, build_irs
 
-from thzjax.errors import AbsorptionWarning, ConfigError
-
-if TYPE_CHECKING:
-    from thzjax.systems.irs_isac import IrsIsac, Params
-
-Vector = tuple[float, float, float]
-
-ABSORPTIONS = ("constant", "p676", "simplified")
-STANDARD_AIR = (101325.0, 288.15, 7.5e-3)
-"""Dry pressure [Pa], temperature [K] and vapour density [kg/m^3] of the mean annual global reference atmosphere at
-the ground (ITU-R P.835)."""
-MISMATCH = 10.0
-"""A constant absorption that is off the standard air's by more than this factor is warned about."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Scenario:
-    """Paper A's MISO link. Values the paper does not give are this project's, chosen so that constraints bind.
-
-    Attributes:
-      num_antennas, num_users: M, K.
-      surface_shape: rows and columns of the surface; 0 0 is no surface.
-      phase_bits, phase_levels, amplitude: the surface's hardware (0 bits: continuous phases).
-      freq_hz: carrier [Hz].
-      absorption: "constant" (k_abs), "p676" (ITU-R P.676-13 line by line) or "simplified" (275-400 GHz).
-      k_abs: power absorption coefficient of "constant" [1/m]; 6.7141e-4 is paper A's.
-      dry_pressure_pa, temperature_k, vapour_density_kg_m3: the air, for the other two.
-      bs_position_m, surface_position_m, users_centre_m, users_radius_m: geometry [m].
-      min_bs_distance_m: least distance between a user and the base station [m].
-      bs_gain_dbi, user_gain_dbi, element_gain_dbi: power gains [dBi].
-      blockage_db: extra loss of the direct links [dB].
-      rician_factor: line of sight over scattered power, linear.
-      num_rays, ray_reflection: scattered rays per link, and their amplitude over the line of sight's.
-      csi_error: normalised mean square error of the channels that designers see; 0 is perfect knowledge.
-      bandwidth_hz, noise_figure_db: receiver noise is -174 dBm/Hz plus these.
-      power_w: P_max [W], per antenna P_max/M.
-      p_ref_w: power that counts as 1 in the beam pattern [W].
-      pattern_targets_deg, pattern_width_deg: desired main beams [deg].
-      pattern_threshold: largest beam-pattern error; `none` for no limit.
-      min_amplitude, horizontal_rad, steepness: the practical amplitude law.
-      channel_steering, path_gain: paper A's literal formulas, or the physical ones.
-      constraints: named constraints in force.
-    """
-
-    num_antennas: int = 5
-    num_users: int = 4
-    surface_shape: tuple[int, int] = (4, 4)
-    phase_bits: int = 3
-    phase_levels: str = "standard"
-    amplitude: str = "ideal"
-    freq_hz: float = 0.55e12
-    absorption: str = "constant"
-    k_abs: float = 6.7141e-4
-    dry_pressure_pa: float = STANDARD_AIR[0]
-    temperature_k: float = STANDARD_AIR[1]
-    vapour_density_kg_m3: float = STANDARD_AIR[2]
-    bs_position_m: Vector = (0.0, 0.0, 0.0)
-    surface_position_m: Vector = (4.0, 3.0, 0.5)
-    users_centre_m: Vector = (4.0, 0.0, 0.0)
-    users_radius_m: float = 2.5
-    min_bs_distance_m: float = 0.5
-    bs_gain_dbi: float = 25.0
-    user_gain_dbi: float = 25.0
-    element_gain_dbi: float = 27.0
-    blockage_db: float = 33.0
-    rician_factor: float = 10.0
-    num_rays: int = 3
-    ray_reflection: float = 0.3
-    csi_error: float = 0.0
-    bandwidth_hz: float = 10e9
-    noise_figure_db: float = 10.0
-    power_w: float = 0.02
-    p_ref_w: float = 1e-3
-    pattern_targets_deg: tuple[float, ...] = (-40.0, 0.0, 40.0)
-    pattern_width_deg: float = 10.0
-    pattern_threshold: float | None = 2.0
-    min_amplitude: float = 0.2
-    horizontal_rad: float = 0.43 * math.pi
-    steepness: float = 1.6
-    channel_steering: str = "unit_modulus"
-    path_gain: str = "amplitude"
-    constraints: tuple[str, ...] = ("antenna_power", "beam_pattern")
-
+Scenario = IrsScenario | HrisScenario
+BUILDERS = {IrsScenario: build_irs, HrisScenario: build_hris}
+"""How each kind of scenario becomes a system; a third system adds a line here."""
 
 PRESETS: dict[str, Scenario] = {
-    "paper-a": Scenario(),
-    "paper-a-literal": Scenario(
+    "paper-a": IrsScenario(),
+    "paper-a-literal": IrsScenario(
         phase_levels="paper",
         p_ref_w=1.0,
         pattern_width_deg=5.0,
         channel_steering="literal",
         path_gain="power",
     ),
+    "paper-b": HrisScenario(),
+    "paper-b-tight": HrisScenario(max_crb_rad2=3e-5, target_noise_dbm=-142.0, p_surface_dbm=-6.0, min_sinr_db=10.0),
+    "paper-b-literal": HrisScenario(num_rays_bs=0, num_rays_user=0, min_sinr_db=-6.0),
+    "paper-b-passive": HrisScenario(num_active=0, p_bs_dbm=45.0),
 }
 """Complete scenarios by name. `paper-a-literal` shows what the paper's text gives taken at its word (rates near
-zero); it is not a baseline."""
+zero); it is not a baseline. `paper-b-literal` is pure line of sight: a channel of rank one."""
 
 
 def preset(name: str) -> Scenario:
@@ -118,179 +40,10 @@ def preset(name: str) -> Scenario:
     return PRESETS[name]
 
 
-def noise_w(scenario: Scenario) -> float:
-    """Receiver noise power [W]."""
-    from thzjax.units import thermal_noise_w
-
-    return thermal_noise_w(scenario.bandwidth_hz, scenario.noise_figure_db)
-
-
-def absorption_per_m(scenario: Scenario) -> float:
-    """The scenario's power absorption coefficient k_abs [1/m] at its carrier.
-
-    Raises:
-      ConfigError: an unknown model, or a carrier outside the named model's band.
-    """
-    from thzjax.physics import absorption
-
-    air = (scenario.dry_pressure_pa, scenario.temperature_k, scenario.vapour_density_kg_m3)
-    if scenario.absorption == "p676":
-        return float(absorption.p676_attenuation(scenario.freq_hz, *air))
-    if scenario.absorption == "simplified":
-        dry_pressure_pa, temperature_k, density = air
-        pressure_pa = dry_pressure_pa + absorption.vapour_pressure_pa(density, temperature_k)
-        humidity = absorption.relative_humidity(density, pressure_pa, temperature_k)
-        return float(absorption.simplified_absorption(scenario.freq_hz, pressure_pa, temperature_k, humidity))
-    if scenario.absorption != "constant":
-        raise ConfigError(f"absorption={scenario.absorption!r} is unknown: use one of {', '.join(ABSORPTIONS)}")
-    _warn_of_mismatch(scenario.freq_hz, scenario.k_abs)
-    return scenario.k_abs
-
-
-def standard_absorption_per_m(freq_hz: float) -> float | None:
-    """ITU-R P.676-13's k_abs [1/m] in standard air; none outside 1 to 1000 GHz."""
-    from thzjax.physics import absorption
-
-    low, high = absorption.P676_BAND_HZ
-    return float(absorption.p676_attenuation(freq_hz, *STANDARD_AIR)) if low <= freq_hz <= high else None
-
-
-@functools.cache
-def _warn_of_mismatch(freq_hz: float, k_abs: float) -> None:
-    """Say once if a constant absorption is far from ITU-R P.676's for standard air."""
-    standard = standard_absorption_per_m(freq_hz)
-    if standard is not None and not standard / MISMATCH <= k_abs <= standard * MISMATCH:
-        warnings.warn(
-            f"k_abs={k_abs:g} 1/m at {freq_hz / 1e9:g} GHz, where ITU-R P.676-13 has {standard:.3g} 1/m for standard "
-            "air: absorption=p676 uses that",
-            AbsorptionWarning,
-            stacklevel=4,
-        )
-
-
-def check(scenario: Scenario) -> None:
-    """Refuse a scenario that cannot work, before anything is traced.
-
-    Raises:
-      ConfigError: one line with the two values that clash.
-    """
-    positive = (
-        "dry_pressure_pa", "temperature_k",
-        "freq_hz", "power_w", "p_ref_w", "bandwidth_hz", "pattern_width_deg", "steepness", "min_bs_distance_m",
-    )  # fmt: skip
-    for name in positive:
-        if not getattr(scenario, name) > 0:
-            raise ConfigError(f"{name}={getattr(scenario, name):g} must be greater than 0")
-    not_negative = (
-        "k_abs", "vapour_density_kg_m3", "csi_error", "users_radius_m", "rician_factor", "ray_reflection", "blockage_db"
-    )  # fmt: skip
-    for name in not_negative:
-        if not getattr(scenario, name) >= 0:
-            raise ConfigError(f"{name}={getattr(scenario, name):g} must not be negative")
-    if not 0 <= scenario.min_amplitude <= 1:
-        raise ConfigError(f"min_amplitude={scenario.min_amplitude:g} must lie in 0..1")
-    if any(not -90 <= angle <= 90 for angle in scenario.pattern_targets_deg):
-        raise ConfigError(f"pattern_targets_deg={scenario.pattern_targets_deg} must lie in -90..90 degrees")
-    _check_geometry(scenario)
-
-
-def _check_geometry(scenario: Scenario) -> None:
-    near = math.dist(scenario.bs_position_m, scenario.users_centre_m) - scenario.users_radius_m
-    if near < scenario.min_bs_distance_m:
-        raise ConfigError(
-            f"users may stand {max(near, 0):.2f} m from the base station, less than "
-            f"min_bs_distance_m={scenario.min_bs_distance_m:g}: move users_centre_m or shrink users_radius_m"
-        )
-    if math.dist(scenario.bs_position_m, scenario.surface_position_m) < scenario.min_bs_distance_m:
-        raise ConfigError(
-            "the surface stands on the base station: move surface_position_m at least "
-            f"min_bs_distance_m={scenario.min_bs_distance_m:g} away"
-        )
-    surface_y = scenario.surface_position_m[1]
-    last_user_y = scenario.users_centre_m[1] + scenario.users_radius_m
-    if max(last_user_y, scenario.bs_position_m[1]) >= surface_y:
-        raise ConfigError(
-            f"the surface at y={surface_y:g} m faces -y, but users reach y={last_user_y:g} m and the base station "
-            f"stands at y={scenario.bs_position_m[1]:g} m: both must lie in front of it"
-        )
-
-
-def build(scenario: Scenario) -> "tuple[IrsIsac, Params]":
+def build(scenario: Scenario) -> tuple[System, Any]:
     """The system and its parameters.
 
     Raises:
-      ConfigError: the scenario cannot work, or its beam-pattern threshold is below the least error that any
-        beamformer can reach.
+      ConfigError: the scenario cannot work, or its constraints contradict physics.
     """
-    import jax.numpy as jnp
-    import numpy as np
-
-    from thzjax.physics import beampattern, beampattern_optimum
-    from thzjax.systems.irs_isac import IrsIsac, Params
-
-    check(scenario)
-    system = IrsIsac(
-        num_antennas=scenario.num_antennas,
-        num_users=scenario.num_users,
-        surface_shape=tuple(scenario.surface_shape),
-        num_rays=scenario.num_rays,
-        phase_bits=scenario.phase_bits,
-        phase_levels=scenario.phase_levels,
-        amplitude=scenario.amplitude,
-        channel_steering=scenario.channel_steering,
-        path_gain=scenario.path_gain,
-        estimated=scenario.csi_error > 0,
-        constraints=tuple(scenario.constraints),
-    )
-    grid = beampattern.pattern_grid()
-    desired = desired_beams(scenario)
-    gram = beampattern.pattern_gram(scenario.num_antennas, desired, grid)
-    threshold = math.inf if scenario.pattern_threshold is None else scenario.pattern_threshold
-    least = beampattern_optimum.least_pattern_error(gram, scenario.num_antennas, scenario.power_w, scenario.p_ref_w)
-    if "beam_pattern" in scenario.constraints and threshold < least:
-        raise ConfigError(
-            f"pattern_threshold={threshold:g} is below {least:.4f}, the least beam-pattern error that any beamformer "
-            f"with M={scenario.num_antennas} antennas can reach at width {scenario.pattern_width_deg:g} deg: raise it"
-        )
-
-    def number(x: float) -> jnp.ndarray:
-        return jnp.asarray(np.asarray(x, dtype=np.float64), dtype=float)
-
-    def ratio(x_db: float) -> jnp.ndarray:
-        return number(10 ** (x_db / 10))
-
-    params = Params(
-        freq_hz=number(scenario.freq_hz),
-        k_abs=number(absorption_per_m(scenario)),
-        bs_position_m=number(scenario.bs_position_m),
-        surface_position_m=number(scenario.surface_position_m),
-        users_centre_m=number(scenario.users_centre_m),
-        users_radius_m=number(scenario.users_radius_m),
-        bs_gain=ratio(scenario.bs_gain_dbi),
-        user_gain=ratio(scenario.user_gain_dbi),
-        element_gain=ratio(scenario.element_gain_dbi),
-        blockage=ratio(-scenario.blockage_db),
-        rician_factor=number(scenario.rician_factor),
-        ray_reflection=number(scenario.ray_reflection),
-        csi_error=number(scenario.csi_error),
-        noise_w=number(noise_w(scenario)),
-        power_w=number(scenario.power_w),
-        p_ref_w=number(scenario.p_ref_w),
-        pattern_threshold=number(threshold),
-        pattern=gram,
-        min_amplitude=number(scenario.min_amplitude),
-        horizontal_rad=number(scenario.horizontal_rad),
-        steepness=number(scenario.steepness),
-    )
-    return system, params
-
-
-def desired_beams(scenario: Scenario):
-    """The desired pattern on `beampattern.pattern_grid()`, `[1801]`."""
-    import jax.numpy as jnp
-
-    from thzjax.physics import beampattern
-
-    grid = beampattern.pattern_grid()
-    targets = jnp.deg2rad(jnp.asarray(scenario.pattern_targets_deg, dtype=grid.dtype))
-    return beampattern.desired_pattern(grid, targets, jnp.deg2rad(jnp.asarray(scenario.pattern_width_deg)))
+    return BUILDERS[type(scenario)](scenario)

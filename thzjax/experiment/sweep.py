@@ -1,0 +1,129 @@
+"""Every method along one parameter of the scenario, on the same channel keys, as one program where shapes allow."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thzjax.beamforming.anchors import anchor_rates, refuse_impossible
+from thzjax.errors import ConfigError
+from thzjax.experiment.compare import Say
+from thzjax.experiment.evaluation import HELD_OUT, classical_rules, draw_channels, judge, stream_key
+from thzjax.experiment.overrides import apply_overrides
+from thzjax.experiment.statistics import mean_interval
+from thzjax.systems.scenario import Scenario, build
+
+
+def sweep(
+    scenario: Scenario,
+    name: str,
+    values: Sequence[str],
+    num_channels: int,
+    seed: int,
+    say: Say,
+    methods: Sequence[str] = (),
+) -> list[dict[str, Any]]:
+    """Feasible rate of every method at every value, with its interval and the share of channels without a design.
+
+    Neighbouring values that leave the sizes alone differ in traced parameters only: they run as one vmapped program.
+    The channel keys are the same at every value.
+
+    Args:
+      scenario: what is simulated at every value but for the swept option.
+      name, values: the option and its values, as `--set` takes them.
+      num_channels, seed: of the held-out channels.
+      say: told about progress.
+      methods: as in `compare`.
+
+    Returns:
+      One row for each value and method: value, method, surface, rate_feasible, ci_low, ci_high, violation_rate_feasible
+      (share of channels on which the method found no feasible design), num_channels; anchors are rows with surface
+      "anchor". A value that physics forbids has rows of rate 0 with a `refused` that says why.
+
+    Raises:
+      ConfigError: a value that the option cannot take, or an unknown method.
+    """
+    built = [build(apply_overrides(scenario, [f"{name}={value}"])) for value in values]
+    classical_rules(built[0][0], methods)
+    rows: list[dict[str, Any]] = []
+    groups = itertools.groupby(zip(values, built, strict=True), key=lambda point: point[1][0])
+    for system, group in groups:
+        points = [(value, params) for value, (_, params) in group]
+        rows += _one_program(system, points, num_channels, seed, say, methods, name)
+    return rows
+
+
+def _one_program(
+    system: Any,
+    points: list[tuple[str, Any]],
+    num_channels: int,
+    seed: int,
+    say: Say,
+    methods: Sequence[str],
+    name: str,
+) -> list[dict[str, Any]]:
+    values = [value for value, _ in points]
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *(params for _, params in points))
+    channels = jax.vmap(lambda params: draw_channels(system, params, num_channels, seed, HELD_OUT))(stacked)
+    key = stream_key(seed, HELD_OUT)
+    refused: dict[int, str] = {}
+    rows: list[dict[str, Any]] = []
+    for i, value in enumerate(values):
+        here = jax.tree.map(lambda x, i=i: x[i], channels)
+        try:
+            refuse_impossible(system, points[i][1], here)
+        except ConfigError as refusal:
+            say(f"{name}={value}: {refusal}")
+            refused[i] = str(refusal)
+        for label, rates in anchor_rates(system, points[i][1], here).items():
+            rows.append(_row(value, label, "anchor", np.asarray(rates), np.zeros(num_channels, bool)))
+    for (method, surface), rule in classical_rules(system, methods).items():
+        say(f"{method}, {surface} surface, {name}={values[0]}" + (f" to {values[-1]}" if len(values) > 1 else ""))
+
+        def design_and_judge(params: Any, channels: Any, rule: Any = rule) -> tuple[Any, Any]:
+            judgement = judge(system, params, channels, rule(params, channels, key))
+            return judgement.rate_feasible, judgement.satisfied_feasible
+
+        try:
+            rates, held = jax.jit(jax.vmap(design_and_judge))(stacked, channels)
+        except ConfigError as refusal:
+            say(f"left out: {refusal}")
+            continue
+        for i, value in enumerate(values):
+            row = _row(value, method, surface, np.asarray(rates[i]), ~np.asarray(held[i]))
+            rows.append(row | ({"refused": refused[i]} if i in refused else {}))
+    return rows
+
+
+def _row(value: str, method: str, surface: str, rates: np.ndarray, missed: np.ndarray) -> dict[str, Any]:
+    low, high = mean_interval(rates)
+    return {
+        "value": value,
+        "method": method,
+        "surface": surface,
+        "rate_feasible": float(np.mean(rates)),
+        "ci_low": low,
+        "ci_high": high,
+        "violation_rate_feasible": float(np.mean(missed)),
+        "num_channels": len(rates),
+    }
+
+
+def curves(rows: Sequence[dict[str, Any]], values: Sequence[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(curves by method, anchors by name) for `plotting_sweep.sweep_curves`; NaN where a method does not exist."""
+    fields = {"mean": "rate_feasible", "low": "ci_low", "high": "ci_high", "violation": "violation_rate_feasible"}
+    place = {value: i for i, value in enumerate(values)}
+    drawn: dict[str, Any] = {}
+    lines: dict[str, np.ndarray] = {}
+    for row in rows:
+        if row["surface"] == "anchor":
+            lines.setdefault(row["method"], np.full(len(values), np.nan))[place[row["value"]]] = row["rate_feasible"]
+            continue
+        label = f"{row['method']}, {row['surface']}"
+        curve = drawn.setdefault(label, {key: np.full(len(values), np.nan) for key in fields})
+        for key, field in fields.items():
+            curve[key][place[row["value"]]] = row[field]
+    return drawn, lines

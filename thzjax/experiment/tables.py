@@ -1,0 +1,111 @@
+"""Results as text for a terminal."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MEASURES = {
+    "pattern_error": ("pattern error", lambda x: f"{x:.3f}"),
+    "crb_rad2": ("angle error [deg]", lambda x: f"{math.degrees(math.sqrt(x)):.2f}"),
+}
+"""Figures of merit with a column of their own: heading, and how a mean is written."""
+
+
+def _text(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> str:
+    """Columns, the first `left` of them aligned left."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for i, head in enumerate(heads):
+        table.add_column(escape(head), justify="left" if i < left else "right", no_wrap=True)
+    for line in lines:
+        table.add_row(*(escape(cell) for cell in line))
+    buffer = io.StringIO()
+    Console(file=buffer, width=200).print(table)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
+
+
+def comparison_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of a comparison, best feasible rate first."""
+    measures = [name for name in MEASURES if name in rows[0]]
+    heads = ["method", "surface", "feasible", "95 % interval", "to the best", "as designed", "infeasible"]
+    heads += [*(MEASURES[name][0] for name in measures), "us/channel", "  violates as designed"]
+    lines = []
+    for row in sorted(rows, key=lambda r: -r["rate_feasible"]):
+        violated = [f"{name} {100 * share:.0f} %" for name, share in row["violations"].items() if share > 0]
+        difference = row.get("difference")
+        line = [
+            row["method"],
+            row["surface"],
+            f"{row['rate_feasible']:.3f}",
+            f"{row['ci_low']:.3f} .. {row['ci_high']:.3f}",
+            "-"
+            if difference is None
+            else f"{difference:+.3f} ± {(row['difference_high'] - row['difference_low']) / 2:.3f}",
+            f"{row['rate']:.3f}",
+            f"{100 * row['violation_rate_feasible']:.1f} %",
+        ]
+        line += ["-" if row[name] is None else MEASURES[name][1](row[name]) for name in measures]
+        lines.append([*line, f"{row['us_per_channel']:.1f}", "  " + (", ".join(violated) or "nothing")])
+    text = _text(heads, lines, 2)
+    return (
+        f"{text}\nsum rates in bit/s/Hz, mean over {rows[0]['num_channels']} held-out channels; a channel without a "
+        "feasible design counts as 0;\n'to the best' classical design: paired difference with its 95 % half width"
+    )
+
+
+def sweep_table(rows: Sequence[Mapping[str, Any]], name: str, values: Sequence[str]) -> str:
+    """Feasible rate of each method at each value; a star where some channels have no feasible design."""
+    by_method: dict[tuple[str, str], dict[str, str]] = {}
+    for row in rows:
+        star = "*" if row["violation_rate_feasible"] > 0 else " "
+        by_method.setdefault((row["method"], row["surface"]), {})[row["value"]] = f"{row['rate_feasible']:.3f}{star}"
+    last = {(row["method"], row["surface"]): row["rate_feasible"] for row in rows if row["value"] == values[-1]}
+    order = sorted(by_method, key=lambda m: (m[1] == "anchor", -last.get(m, -1)))
+    lines = [[*method, *(by_method[method].get(value, "-") for value in values)] for method in order]
+    text = _text(["method", "surface", *(f"{name}={value}" for value in values)], lines, 2)
+    number = rows[0]["num_channels"] if rows else 0
+    return f"{text}\nfeasible sum rate in bit/s/Hz, mean over {number} held-out channels; *: infeasible on some (as 0)"
+
+
+def feasibility_table(
+    gains: Mapping[str, float], slack: Mapping[str, Mapping[str, tuple[float, float]]], binds: float
+) -> str:
+    """One line per constraint: whether it binds at the reference, then (mean slack, share violated) of each design."""
+
+    def cell(mean: float, violated: float) -> str:
+        value = f"{mean:+.2f}" if abs(mean) < 1000 else f"{mean:+.0e}"
+        return value + (f" ({100 * violated:.0f} % violate)" if violated else "")
+
+    def verdict(gain: float) -> str:
+        if gain > binds:
+            return "binds: without it " + ("feasible" if math.isinf(gain) else f"+{100 * gain:.1f} %")
+        return f"slack: without it {100 * gain:+.1f} %"
+
+    lines = [[name, verdict(gain), *(cell(*slack[d][name]) for d in slack)] for name, gain in gains.items()]
+    text = _text(["constraint", "at the reference", *slack], lines, 2)
+    return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def preset_lines(name: str) -> list[str]:
+    """Every option of a preset by the name that --set takes, and what follows from them."""
+    from thzjax.experiment.config import resolve
+    from thzjax.experiment.overrides import flatten, to_json
+    from thzjax.systems.irs_scenario import IrsScenario
+    from thzjax.systems.medium import absorption_per_m, noise_w, standard_absorption_per_m
+    from thzjax.systems.scenario import preset
+
+    scenario = preset(name)
+    # Learners run on paper A's system.
+    options = to_json(resolve(name)) if isinstance(scenario, IrsScenario) else {"scenario": to_json(scenario)}
+    lines = [f"{option} = {'none' if value is None else value}" for option, value in flatten(options).items()]
+    standard = standard_absorption_per_m(scenario.freq_hz)
+    beside = "" if standard is None else f"; ITU-R P.676-13 in standard air: {standard:.4g} 1/m"
+    lines.append(f"# noise power: {noise_w(scenario):.3e} W")
+    return [
+        *lines,
+        f"# absorption at the carrier: {absorption_per_m(scenario):.4g} 1/m ({scenario.absorption}){beside}",
+    ]

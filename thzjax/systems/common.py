@@ -1,0 +1,48 @@
+"""What systems share in drawing channels and designs."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from thzjax.physics.fading import estimated_channel
+
+
+class Uniforms:
+    """Hands out pieces of one bulk draw of uniforms in [0, 1): many small draws cost more than a channel."""
+
+    def __init__(self, key: Array, total: int) -> None:
+        self._values = jax.random.uniform(key, (total,))
+        self._used = 0
+
+    def __call__(self, shape: tuple[int, ...]) -> Array:
+        size = int(np.prod(shape))
+        piece = self._values[self._used : self._used + size].reshape(shape)
+        self._used += size
+        return piece
+
+
+def estimated_links(key: Array, channels: Any, error: Array) -> Any:
+    """The channels with an estimation error on each link, relative to that link's own mean power."""
+    names = ("direct", "bs_to_surface", "surface_to_user")
+    links = {name: getattr(channels, name) for name in names}
+    keys = jax.random.split(key, len(links))
+    seen = {
+        name: estimated_channel(k, H, error) if H.size else H for k, (name, H) in zip(keys, links.items(), strict=True)
+    }
+    return channels.replace(**seen)
+
+
+def gaussian_beams(key: Array, channels: Any, streams: int) -> Array:
+    """A beamformer of independent standard Gaussian entries, complex `[..., M, S]`."""
+    shape = (2, *channels.direct.shape[:-2], channels.direct.shape[-1], streams)
+    real, imag = jax.random.normal(key, shape, dtype=channels.direct.real.dtype)
+    return jax.lax.complex(real, imag)
+
+
+def random_phases(key: Array, channels: Any, elements: int) -> Array:
+    """Uniform phases for every element, `[..., N]` [rad]."""
+    shape = (*channels.direct.shape[:-2], elements)
+    return jax.random.uniform(key, shape, channels.direct.real.dtype, 0, 2 * jnp.pi)
