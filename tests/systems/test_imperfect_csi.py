@@ -57,8 +57,8 @@ def test_every_method_sees_one_estimate_and_loses_by_it():
             # Another program: its rounding may move a phase to the next level on a channel or two.
             assert float(jnp.mean(plain.rate_feasible)) == pytest.approx(rates[0], rel=1e-3)
     assert rates[0] > rates[1] > rates[2]
-    # A tenth of the power is noise: not a rounding error, and not the end of the link.
-    assert 0.2 * rates[0] < rates[2] < 0.9 * rates[0]
+    # Not a rounding error, and not the end of the link: at the power that the pattern leaves, errors cost little.
+    assert 0.2 * rates[0] < rates[2] < 0.95 * rates[0]
 
 
 def test_the_environment_observes_the_estimate_and_pays_for_the_truth():

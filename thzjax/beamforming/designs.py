@@ -17,7 +17,7 @@ from thzjax.beamforming import linear, phases
 from thzjax.beamforming.alternating import alternating
 from thzjax.beamforming.fractional import fractional_programming
 from thzjax.beamforming.frame import channel_frame, surface_phases
-from thzjax.beamforming.gradient import refine
+from thzjax.beamforming.gradient import best_start, refine_best
 from thzjax.beamforming.greedy import greedy
 from thzjax.beamforming.score import better_of, finished
 from thzjax.beamforming.sensing_stream import with_sensing_stream
@@ -202,7 +202,7 @@ def _best_alternating(system: System, params: Any, channels: Any, key: Array) ->
     together = jax.tree.map(lambda *x: jnp.stack(x), *starts)
     designs = lax.map(lambda start: alternating(system, params, channels, start), together)
     designs, scores = jax.vmap(lambda design: finished(system, params, channels, design))(designs)
-    return _best_start(designs, scores)
+    return best_start(designs, scores)
 
 
 def _gradient(system: System, params: Any, channels: Any, key: Array) -> Design:
@@ -214,26 +214,8 @@ def _gradient(system: System, params: Any, channels: Any, key: Array) -> Design:
     random = lax.map(lambda k: _compose("rzf", "random")(system, params, channels, k), keys)
     together = jax.tree.map(lambda *x: jnp.stack(x), *starts)
     together = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), together, random)
-    design, _ = best_refined(system, params, channels, together)
+    design, _ = refine_best(system, params, channels, together)
     return Design(lift(basis, design.beamformer), design.reflection)
-
-
-def best_refined(system: System, params: Any, channels: Any, starts: Design) -> tuple[Design, Array]:
-    """(design, score) of the best of the gradient ascents from several starts `[A, ...]`, never below any of them."""
-    # One start after another: all at once would hold as many optimisers.
-    designs, scores = lax.map(lambda start: refine(system, params, channels, start), starts)
-    return _best_start(designs, scores)
-
-
-def _best_start(designs: Design, scores: Array) -> tuple[Design, Array]:
-    """Channel by channel the (design, score) of the best start, `[A, ...]` -> `[...]`."""
-    best = jnp.argmax(scores, axis=0)
-
-    def pick(x: Array) -> Array:
-        index = best.reshape((1, *best.shape) + (1,) * (x.ndim - 1 - best.ndim))
-        return jnp.take_along_axis(x, index, axis=0)[0]
-
-    return jax.tree.map(pick, designs), pick(scores)
 
 
 ALTERNATING_STARTS = (("wmmse_sum", "focused"), ("rzf", "focused_sum"))

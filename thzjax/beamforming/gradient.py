@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from thzjax.beamforming.coordinate import phase_levels, search_elements
+from thzjax.beamforming.linear import mrt
 from thzjax.beamforming.score import better_of, finished, score
-from thzjax.numeric import abs2, angle_or_zero, as_complex, cis
+from thzjax.numeric import abs2, angle_or_zero, as_complex, cis, trailing
 from thzjax.systems.base import Design, System
 
 STEPS = 300
@@ -16,7 +17,10 @@ LEARNING_RATE = 0.03
 PENALTY = 10.0
 DUAL_EVERY = 10
 POLISHES = 2
+FINALISTS = 2
 BEAM_STEPS = 60
+LEAST_SHARE = 1e-3
+"""Of an equal share of the power: what a silent user's stream starts with."""
 MARGIN = 1e-3
 """Constraints are aimed this far inside, as a share of their limits."""
 
@@ -44,7 +48,7 @@ def ascend(
     Source: Nocedal and Wright, 2006, ch. 17 (augmented Lagrangian); Kingma and Ba, 2015 (Adam).
     """
     best = finished(system, params, channels, start)
-    start = system.project(params, channels, start)
+    start = _awake(system, params, channels, system.project(params, channels, start))
     unit = jnp.sqrt(params.power_w)
     active = system.active(channels)
     largest = jnp.abs(system.snap(params, channels, jnp.zeros(start.reflection.shape, unit.dtype)))
@@ -105,6 +109,17 @@ def ascend(
     return best
 
 
+def _awake(system: System, params: Any, channels: Any, design: Design) -> Design:
+    """No user's stream silent: where the power is 0 so is its gradient, and the ascent would never find it."""
+    users = system.spec.users
+    W = design.beamformer[..., :users]
+    least = LEAST_SHARE * params.power_w / users
+    power = jnp.sum(abs2(W), axis=-2, keepdims=True)
+    matched = as_complex(jnp.sqrt(least)) * mrt(system.effective_channel(channels, design.reflection))
+    W = jnp.where(power < least, matched, W)
+    return design.replace(beamformer=jnp.concatenate([W, design.beamformer[..., users:]], axis=-1))
+
+
 def polish(system: System, params: Any, channels: Any, design: Design, rounds: int = POLISHES) -> tuple[Design, Array]:
     """(design, score) of a continuous design on a discrete surface: rounded, then elements and beams in turn.
 
@@ -121,8 +136,40 @@ def polish(system: System, params: Any, channels: Any, design: Design, rounds: i
 
 def refine(system: System, params: Any, channels: Any, start: Design, steps: int = STEPS) -> tuple[Design, Array]:
     """(design, score) after ascent from one start, rounded and polished where phases are discrete; never below it."""
-    first = finished(system, params, channels, start)
-    found = ascend(system.continuous, params, channels, start, steps)
+    return refine_best(system, params, channels, jax.tree.map(lambda x: x[None], start), steps)
+
+
+def refine_best(
+    system: System, params: Any, channels: Any, starts: Design, steps: int = STEPS, finalists: int = FINALISTS
+) -> tuple[Design, Array]:
+    """(design, score) of the best ascent from several starts `[A, ...]`; never below any of them.
+
+    From each start a short ascent (a quarter of the steps); the best `finalists` go the whole way; the best of those is
+    rounded and polished where phases are discrete.
+    """
+    # One after another: all at once would hold as many optimisers.
+    judged = jax.vmap(lambda start: finished(system, params, channels, start))(starts)
+    best = best_start(*judged)
+    smooth = system.continuous
+
+    def climb(starts: Design, steps: int) -> tuple[Design, Array]:
+        return lax.map(lambda start: ascend(smooth, params, channels, start, steps), starts)
+
+    if starts.beamformer.shape[0] > finalists:
+        designs, scores = climb(starts, -(-steps // 4))
+        order = jnp.argsort(-scores, axis=0)[:finalists]
+        starts = jax.tree.map(lambda x: jnp.take_along_axis(x, trailing(order, x.ndim - order.ndim), axis=0), designs)
+    found = best_start(*climb(starts, steps))
     if system.spec.phase_bits:
         found = polish(system, params, channels, found[0])
-    return better_of(first, found)
+    return better_of(best, found)
+
+
+def best_start(designs: Design, scores: Array) -> tuple[Design, Array]:
+    """Channel by channel the (design, score) of the best of several, `[A, ...]` -> `[...]`."""
+    best = jnp.argmax(scores, axis=0)[None]
+
+    def pick(x: Array) -> Array:
+        return jnp.take_along_axis(x, trailing(best, x.ndim - best.ndim), axis=0)[0]
+
+    return jax.tree.map(pick, designs), pick(scores)

@@ -10,8 +10,8 @@ import numpy as np
 from jax import Array
 
 from thzjax.beamforming.anchors import crb_floor
-from thzjax.beamforming.designs import best_refined, get_design
-from thzjax.beamforming.gradient import refine
+from thzjax.beamforming.designs import get_design
+from thzjax.beamforming.gradient import refine, refine_best
 from thzjax.beamforming.score import finished
 from thzjax.beamforming.subspace import compact
 from thzjax.experiment.compare import HELD_OUT_SEED
@@ -52,7 +52,7 @@ def reference_gains(system: Any, params: Any, channels: Any, key: Array, steps: 
     channels, _ = compact(system, channels)
     starts = [get_design(*name)(system, params, channels, key) for name in STARTS]
     starts = jax.tree.map(lambda *x: jnp.stack(x), *starts)
-    design, _ = best_refined(system, params, channels, starts)
+    design, _ = refine_best(system, params, channels, starts)
     variants = [params] + [system.without(params, name) for name in system.constraints]
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *variants)
 

@@ -21,7 +21,7 @@ PRESETS: dict[str, Scenario] = {
         path_gain="power",
     ),
     "paper-b": HrisScenario(),
-    "paper-b-tight": HrisScenario(max_crb_rad2=3e-5, target_noise_dbm=-142.0, p_surface_dbm=-6.0, min_sinr_db=10.0),
+    "paper-b-tight": HrisScenario(max_crb_rad2=5e-6, target_noise_dbm=-143.0, p_surface_dbm=-6.0, min_sinr_db=10.0),
     "paper-b-literal": HrisScenario(num_rays_bs=0, num_rays_user=0, min_sinr_db=-6.0),
     "paper-b-passive": HrisScenario(num_active=0, p_bs_dbm=45.0),
 }
