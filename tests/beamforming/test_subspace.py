@@ -80,7 +80,7 @@ def test_an_outcome_in_the_basis_is_the_outcome_of_all_antennas(name):
     check(name, EPS32)
 
 
-@pytest.mark.parametrize("name", ["rank 4", "rank 1"])
+@pytest.mark.parametrize("name", ["rank 1", pytest.param("rank 4", marks=pytest.mark.full)])
 def test_the_same_in_float64(name, x64):
     check(name, EPS64)
 

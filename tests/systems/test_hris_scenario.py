@@ -158,7 +158,7 @@ def test_the_presets_differ_where_they_say():
     assert changed == {
         "paper-b": {},
         "paper-b-tight": {
-            "max_crb_rad2": 3e-5, "target_noise_dbm": -142.0, "p_surface_dbm": -6.0, "min_sinr_db": 10.0
+            "max_crb_rad2": 5e-6, "target_noise_dbm": -143.0, "p_surface_dbm": -6.0, "min_sinr_db": 10.0
         },
         "paper-b-literal": {"num_rays_bs": 0, "num_rays_user": 0, "min_sinr_db": -6.0},
         "paper-b-passive": {"num_active": 0, "p_bs_dbm": 45.0},

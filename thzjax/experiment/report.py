@@ -235,7 +235,8 @@ def _comparison_table(data: ReportData) -> str:
         f"Sum rates in bit/s/Hz, means over {rows[0]['num_channels']} held-out channels, the same for every method. "
         "Feasible rate: each design is scaled down on each channel until every constraint holds, and judged then; a "
         "rate that violates a constraint stands only under “as designed”. The classical beams are designed for the "
-        "power that the pattern leaves them and know nothing else of it before that scaling. Pattern errors are those as designed; transmitting nothing has "
+        "power that the pattern leaves them and know nothing else of it before that scaling. Pattern errors are as "
+        "designed; transmitting nothing has "
         f"{data.silence_error:.3f}, the least reachable is {data.least_error:.3f}."
     )
     head = "".join(f"<th>{text}</th>" for text in heads)
