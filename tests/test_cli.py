@@ -20,6 +20,13 @@ SMALL = (
 
 BAD = {
     "preset 'paper-z' is unknown": ["train", "paper-z"],
+    "no learner runs on paper-b yet": ["train", "paper-b"],
+    "num_active=81 is more than the 80 elements": ["compare", "paper-b", "--set", "num_active=81"],
+    "leaves one angle unobservable": ["compare", "paper-b", "--set", "sensor_shape=1,20"],
+    "target_deg=(90.0, 0.0) must lie inside": ["compare", "paper-b", "--set", "target_deg=90,0"],
+    "common SINR of at most -4.8 dB": ["compare", "paper-b-literal", "--set", "min_sinr_db=0"],
+    "method 'magic' is unknown": ["compare", "paper-a", "--methods", "magic"],
+    "write NAME=START:STOP:STEP": ["compare", "paper-a", "--sweep", "power_w"],
     "agent 'dqn' is unknown": ["train", "paper-a", "--agent", "dqn"],
     "--colour": ["train", "paper-a", "--colour", "red"],
     "option 'colour' is unknown": ["train", "paper-a", "--set", "colour=red"],

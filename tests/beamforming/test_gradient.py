@@ -94,8 +94,8 @@ def test_no_start_gets_worse_and_random_ones_get_better(name):
     starts = starts.replace(beamformer=starts.beamformer.at[2].set(0))
     value, before = check_no_start_gets_worse(name, starts)
     assert np.mean(value[:2] > before[:2] + 0.1) >= 0.75
-    # Nothing is sent: no rate and no bound to climb, but nothing breaks either.
-    assert np.all(np.isfinite(value[2]))
+    # The last start sends nothing, where every slope is 0 or does not exist: its streams are woken.
+    assert np.mean(value[2] > before[2] + 0.1) >= 0.75
 
 
 @pytest.mark.full
@@ -121,7 +121,7 @@ def test_the_best_of_several_starts_is_below_none_of_them():
 def riemannian(system, params, channels, W, phase):
     """Slopes of the sum rate along the sphere of full power and by the phases, as one vector per channel."""
 
-    root = np.sqrt(float(params.power_w))
+    root = float(np.sqrt(params.power_w))
 
     def rate(real, imag, phase):
         psi = jax.lax.complex(jnp.cos(phase), jnp.sin(phase))

@@ -31,9 +31,9 @@ def alternating(system: System, params: Any, channels: Any, start: Design, round
         T_ks = d_k w_s + sum_n psi_n h_kn (G w_s)_n,
 
     is quadratic in each psi_n: a |psi_n|^2 + 2 Re(psi_n^* q). Element after element is set to its minimiser, the phase
-    of -q (the nearest level of a discrete surface) at modulus 1, or for an amplifying element -q/(a + nu c) within
-    a_max, with a price nu on the budget that it spends; the target's illumination, linearised, is rewarded at a price
-    that rises while the sensing stream needs power. Prices follow the budgets from round to round.
+    of -q at modulus 1 (a discrete surface is rounded as a whole after the pass), or for an amplifying element
+    -q/(a + nu c) within a_max, with a price nu on the budget that it spends; the target's illumination, linearised, is
+    rewarded at a price that rises while the sensing stream needs power. Prices follow the budgets from round to round.
 
     Source: Shi, Razaviyayn, Luo and He, 2011, for the surrogate; Guo, Liang, Chen and Larsson, 2020, for the
     element-wise update of a passive surface.

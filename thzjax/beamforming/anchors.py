@@ -22,9 +22,11 @@ SPLITS = [float(theta) for theta in np.linspace(0.02, 0.98, 49)]
 
 
 def single_user_rate(system: System, params: Any, channels: Any) -> Array:
-    """Capacity of the best user when everything serves that one alone, and nothing is sensed [bit/s/Hz], `[...]`.
+    """Rate of the best user when everything serves that one alone, and nothing is sensed [bit/s/Hz], `[...]`.
 
-    log2(1 + P |row|^2/noise) with all the power on the matched beam and the surface aligned to the user.
+    log2(1 + P |row|^2/noise) with all the power on the matched beam and the surface aligned to the user: the capacity
+    over a passive surface and one path. With amplifying elements, all at one gain within their budgets, a search was
+    seen to find up to 4 % more.
     """
     channels, _ = compact(system, channels)
     psi, _ = aligned_reflections(channels)
@@ -95,7 +97,7 @@ def crb_floor(system: Any, params: Any, channels: Any) -> Array:
     Argument: tr CRB >= sum_i 1/J_ii with J_ii = 2 L |beta|^2/sigma^2 (|db_i|^2 |z_0|^2 + |b|^2 |z_i|^2),
     centre-referred; z_0 and z_i are the fields that the power budget can lay on the target through rows v and
     v * slope_i of the surface, bounded as in `sum_rate_bound`. With a channel of rank one z_i follows z_0 and tells
-    nothing.
+    nothing; there the floor is reached by a passive surface where azimuth or elevation is 0.
     """
     channels, _ = compact(system, channels)
     scene = system.scene(params, channels)

@@ -12,6 +12,7 @@ from thzjax.numeric import as_complex
 from thzjax.systems.base import Design, System
 
 INFEASIBLE = 100.0
+"""What a search takes off the rate of an infeasible design: all of them stand below every feasible one."""
 CONTINUOUS_LEVELS = 8
 """Phases a search tries on a surface that has no levels of its own."""
 
@@ -29,7 +30,7 @@ def phase_levels(system: System, amplitudes: tuple[float, ...] = (1.0,)) -> np.n
 def search_elements(
     system: System, params: Any, channels: Any, design: Design, options: np.ndarray
 ) -> tuple[Design, Array]:
-    """(design, score) after every element in turn took the option of the best score, all others fixed."""
+    """(design, rank) after every element in turn took the option of the best rank (`_search`), all others fixed."""
     psi = design.reflection
     largest = jnp.abs(system.snap(params, channels, jnp.zeros(psi.shape, psi.real.dtype)))
     options = jnp.asarray(options, psi.dtype)
@@ -42,7 +43,7 @@ def search_elements(
 
 
 def search_beams(system: System, params: Any, channels: Any, design: Design, codebook: Array) -> tuple[Design, Array]:
-    """(design, score) after every stream in turn took the best beam of a codebook `[..., M, C]`, all else fixed.
+    """(design, rank) after every stream in turn took the best beam of a codebook `[..., M, C]`, all else fixed.
 
     But for a common scale: the whole power is always used.
     """
@@ -72,7 +73,10 @@ def _search(
     length: int,
     options: Array,
 ) -> tuple[Design, Array]:
-    """Coordinate after coordinate, the option of the best score; the score is that of the design as judged.
+    """Coordinate after coordinate, the option of the best rank.
+
+    The rank is the sum rate of the design as judged where it is feasible; elsewhere rate - `INFEASIBLE` (1 + worst
+    violation), so that what helps any user counts before all constraints hold.
 
     The designs stay as they were put together: what the projection scales down for one option does not stay scaled for
     the next. One option after another: all at once would hold as many whole designs.

@@ -193,32 +193,34 @@ def _greedy(system: System, params: Any, channels: Any, key: Array) -> Design:
 def _alternating(system: System, params: Any, channels: Any, key: Array) -> Design:
     """WMMSE beams and an element-wise surface in turn, from two closed forms; the better result."""
     channels, basis = compact(system, channels)
-    design, _ = _best_alternating(system, params, channels, key)
+    design, _ = _best_alternating(system, params, channels, _closed_forms(system, params, channels, key))
     return Design(lift(basis, design.beamformer), design.reflection)
 
 
-def _best_alternating(system: System, params: Any, channels: Any, key: Array) -> tuple[Design, Array]:
-    starts = [_compose(*name)(system, params, channels, key) for name in ALTERNATING_STARTS]
-    together = jax.tree.map(lambda *x: jnp.stack(x), *starts)
-    designs = lax.map(lambda start: alternating(system, params, channels, start), together)
-    designs, scores = jax.vmap(lambda design: finished(system, params, channels, design))(designs)
-    return best_start(designs, scores)
+def _closed_forms(system: System, params: Any, channels: Any, key: Array) -> Design:
+    """Designs to start a joint one from, `[A, ...]`."""
+    starts = [_compose(*name)(system, params, channels, key) for name in CLOSED_FORMS]
+    return jax.tree.map(lambda *x: jnp.stack(x), *starts)
+
+
+def _best_alternating(system: System, params: Any, channels: Any, starts: Design) -> tuple[Design, Array]:
+    designs = lax.map(lambda start: alternating(system, params, channels, start), starts)
+    return best_start(*jax.vmap(lambda design: finished(system, params, channels, design))(designs))
 
 
 def _gradient(system: System, params: Any, channels: Any, key: Array) -> Design:
     """The best of gradient ascents from closed forms, the alternating design and random phases."""
     channels, basis = compact(system, channels)
-    starts = [_compose(*name)(system, params, channels, key) for name in ALTERNATING_STARTS]
-    starts.append(_best_alternating(system, params, channels, key)[0])
+    starts = _closed_forms(system, params, channels, key)
+    joint, _ = _best_alternating(system, params, channels, starts)
     keys = jax.random.split(key, RANDOM_STARTS)
     random = lax.map(lambda k: _compose("rzf", "random")(system, params, channels, k), keys)
-    together = jax.tree.map(lambda *x: jnp.stack(x), *starts)
-    together = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), together, random)
-    design, _ = refine_best(system, params, channels, together)
+    starts = jax.tree.map(lambda a, b, c: jnp.concatenate([a, b[None], c]), starts, joint, random)
+    design, _ = refine_best(system, params, channels, starts)
     return Design(lift(basis, design.beamformer), design.reflection)
 
 
-ALTERNATING_STARTS = (("wmmse_sum", "focused"), ("rzf", "focused_sum"))
+CLOSED_FORMS = (("wmmse_sum", "focused"), ("rzf", "focused_sum"))
 JOINT: dict[str, Solve] = {
     "random": _random,
     "best_of_random": _best_of_random,

@@ -37,8 +37,8 @@ def greedy(system: System, params: Any, channels: Any, basis: Array | None, swee
 
     Beams count by their part that reaches anything (`subspace`), at unit norm.
 
-    The score is the sum rate where all constraints hold, else the worst slack, after the system's projection and
-    scaling. No step lowers it.
+    The score is that of `coordinate`: the sum rate after the system's projection and scaling, less a penalty where a
+    constraint does not hold then. No step lowers it.
 
     Args:
       system, params, channels: `[...]` channels, compact if there is a basis.

@@ -14,7 +14,8 @@ from thzjax.systems.base import Design, System
 
 SHARES = np.concatenate([[0.0], np.geomspace(1e-4, 1.0, 24)])
 """Where the bound is looked at first; it is convex in the share."""
-BISECTIONS = 12
+FINE = 16
+BISECTIONS = 8
 MARGIN = 1e-3
 """The bound is brought this much under its limit, so that rounding does not lift it over."""
 
@@ -65,13 +66,27 @@ def _least_share(system: Any, params: Any, channels: Any, reflection: Array, bea
         return bound[..., 0, 0] + bound[..., 1, 1]
 
     real = J_users.dtype
-    grid = jnp.asarray(SHARES, real)
     batch = J_users.shape[:-2]
-    traces = jnp.moveaxis(jax.vmap(lambda t: trace(jnp.broadcast_to(t, batch)))(grid), 0, -1)
-    held = traces <= limit
-    first = jnp.where(jnp.any(held, axis=-1), jnp.argmax(held, axis=-1), jnp.argmin(traces, axis=-1))
-    high = grid[first]
-    low = jnp.where(jnp.any(held, axis=-1), grid[jnp.maximum(first - 1, 0)], high)
+
+    def look(shares: Array) -> tuple[Array, Array]:
+        """(index of the first share that meets the limit, else of least bound; whether one meets it)."""
+        traces = jnp.moveaxis(jax.vmap(trace)(jnp.moveaxis(shares, -1, 0)), 0, -1)
+        held = traces <= limit
+        any_held = jnp.any(held, axis=-1)
+        return jnp.where(any_held, jnp.argmax(held, axis=-1), jnp.argmin(traces, axis=-1)), any_held
+
+    def at(shares: Array, index: Array) -> Array:
+        return jnp.take_along_axis(shares, jnp.clip(index, 0, shares.shape[-1] - 1)[..., None], axis=-1)[..., 0]
+
+    coarse = jnp.broadcast_to(jnp.asarray(SHARES, real), (*batch, len(SHARES)))
+    index, met = look(coarse)
+    low, high = at(coarse, index - 1), at(coarse, jnp.where(met, index, index + 1))
+    # The bound is least, or first met, between two neighbours.
+    steps = jnp.linspace(0, 1, FINE, dtype=real).reshape((1,) * len(batch) + (FINE,))
+    fine = low[..., None] + (high - low)[..., None] * steps
+    index, met = look(fine)
+    high = at(fine, index)
+    low = jnp.where(met, at(fine, index - 1), high)
 
     def halve(bounds: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
         low, high = bounds
