@@ -33,7 +33,7 @@ def single_user_rate(system: System, params: Any, channels: Any) -> Array:
     rates = []
     for k in range(system.spec.users):
         reflection = system.snap(params, channels, jnp.angle(psi[..., k, :]))
-        for _ in range(4):
+        for _ in range(4 if system.spec.active else 1):
             row = system.effective_channel(channels, reflection)[..., k, :]
             norm = jnp.sqrt(jnp.sum(abs2(row), axis=-1))
             noise = system.user_noise(params, channels, reflection)[..., k]

@@ -19,6 +19,7 @@ from thzjax.experiment.evaluation import (
     Judgement,
     add_differences,
     classical_rules,
+    compile_rules,
     draw_channels,
     judge_compiled,
     make_row,
@@ -120,14 +121,11 @@ def compare(
     refuse_impossible(system, params, channels)
     key = stream_key(seed, HELD_OUT)
     result = Comparison([], [], [], [])
-    for (method, surface), rule in (rules | learned).items():
+    everyone = rules | learned
+    say(f"compiling {len(everyone)} methods")
+    for (method, surface), compiled in compile_rules(everyone, params, channels, key, say).items():
         say(f"{method}, {surface} surface")
-        compiled = jax.jit(rule)
-        try:
-            design, us = time_rule(compiled, params, channels, key)
-        except ConfigError as refusal:
-            say(f"left out: {refusal}")
-            continue
+        design, us = time_rule(compiled, params, channels, key)
         judgement = jax.tree.map(np.asarray, judge_compiled(system, params, channels, design))
         result.rows.append(make_row(method, surface, judgement, us, (method, surface) in learned))
         result.judgements.append(judgement)

@@ -1,8 +1,10 @@
 """Judging designs, classical or learned, by the same outcome on the same held-out channels."""
 
+import os
 import statistics as pystatistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +22,7 @@ from thzjax.systems.common import random_phases
 # Folded into every key, so that training, validation and held-out streams never share one.
 TRAIN, VALIDATION, HELD_OUT = 1, 2, 3
 TIMING_REPEATS = 5
-TIMING_SECONDS = 1.0
+TIMING_SECONDS = 0.3
 DesignRule = Callable[[Any, Any, Array], Design]
 """(params, channels, key) -> Design on a batch of channels."""
 
@@ -133,12 +135,37 @@ def classical_rules(system: Any, methods: Sequence[str] = ()) -> dict[tuple[str,
     return {pair: bind(solve) for pair, solve in DESIGNS.items() if wanted(pair)}
 
 
+def compile_rules(
+    rules: dict[Any, DesignRule], params: Any, channels: Any, key: Array, say: Callable[[str], None]
+) -> dict[Any, DesignRule]:
+    """The rules compiled for a batch of channels, several at once: on 2 cores 20 designs in half the time.
+
+    A design that does not exist on this system is left out, and said so.
+    """
+
+    def compiled(rule: DesignRule) -> DesignRule:
+        return jax.jit(rule).lower(params, channels, key).compile()
+
+    ready = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        waiting = {name: pool.submit(compiled, rule) for name, rule in rules.items()}
+        for name, future in waiting.items():
+            try:
+                ready[name] = future.result()
+            except ConfigError as refusal:
+                say(f"left out: {refusal}")
+    return ready
+
+
 def time_rule(rule: DesignRule, params: Any, channels: Any, key: Array) -> tuple[Design, float]:
-    """(designs, microseconds per channel of the rule alone, compiled).
+    """(designs, microseconds per channel of the rule alone).
+
+    Args:
+      rule: compiled (`compile_rules`).
+      params, channels, key: of the batch.
 
     The median of 5 runs of the whole batch; of fewer, at least 1, where one takes long.
     """
-    design = jax.block_until_ready(rule(params, channels, key))
     times: list[float] = []
     while len(times) < TIMING_REPEATS and sum(times) < TIMING_SECONDS:
         start = time.perf_counter()
