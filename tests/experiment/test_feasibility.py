@@ -24,9 +24,10 @@ SWEEPS = {
         "surface_power": "p_bs_dbm=45",
         "target_noise": "target_noise_dbm=-143",
         "amplitude": "",
-        "crb": "max_crb_rad2=5e-6",
+        "crb": "max_crb_rad2=1.2e-6",
     },
-    "paper-b-tight": dict.fromkeys(("min_sinr", "bs_power", "surface_power", "target_noise", "amplitude", "crb"), ""),
+    "paper-b-tight": dict.fromkeys(("min_sinr", "bs_power", "target_noise", "amplitude", "crb"), "")
+    | {"surface_power": "p_bs_dbm=45"},
     "paper-b-literal": {"min_sinr": ""},
     "paper-b-passive": {"min_sinr": "p_bs_dbm=40", "bs_power": "", "crb": "max_crb_rad2=3e-6"},
 }
