@@ -27,6 +27,7 @@ BAD = {
     "common SINR of at most -4.8 dB": ["compare", "paper-b-literal", "--set", "min_sinr_db=0"],
     "method 'magic' is unknown": ["compare", "paper-a", "--methods", "magic"],
     "write NAME=START:STOP:STEP": ["compare", "paper-a", "--sweep", "power_w"],
+    "--sweep names one option twice": ["compare", "paper-a", "--sweep", "power_w=1,2", "power_w=3,4"],
     "agent 'dqn' is unknown": ["train", "paper-a", "--agent", "dqn"],
     "--colour": ["train", "paper-a", "--colour", "red"],
     "option 'colour' is unknown": ["train", "paper-a", "--set", "colour=red"],

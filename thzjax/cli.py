@@ -163,7 +163,7 @@ def compare(
     /,
     channels: int | None = None,
     methods: tuple[str, ...] = (),
-    sweep: str | None = None,
+    sweep: tuple[str, ...] = (),
     json: Path | None = None,
     out: Path | None = None,
     overrides: Overrides = (),
@@ -174,7 +174,7 @@ def compare(
       thzjax compare paper-a
       thzjax compare paper-b --channels 64 --methods rzf wmmse_sum/focused alternating gradient
       thzjax compare paper-b --sweep p_bs_dbm=30:45:5 --out figures
-      thzjax compare paper-a --sweep "surface_shape=4,4;6,6;8,8" --methods wmmse_sum
+      thzjax compare paper-b --sweep "surface_shape=4,5;5,8;6,10;8,10" "num_active=7,15,22,30" --methods gradient
       thzjax compare paper-a runs/demo --json rows.json --out figures
 
     With one run, its folder keeps the rows as comparison.json.
@@ -184,7 +184,7 @@ def compare(
       runs: run folders whose policies join in; they must have been trained on this scenario.
       channels: held-out channels; default 2048 on paper A's system, 256 on paper B's.
       methods: only these, each METHOD or METHOD/SURFACE.
-      sweep: NAME=START:STOP:STEP or NAME=A,B,C: any option of the scenario.
+      sweep: NAME=START:STOP:STEP or NAME=A,B,C: any option of the scenario; further ones change with it.
       json: write the rows there as a JSON list.
       out: folder for the figures; a sweep's default is sweeps/PRESET-NAME.
       overrides: options of the scenario, such as pattern_threshold=3.
@@ -198,7 +198,7 @@ def compare(
 
     scenario = apply_overrides(find(preset), overrides)
     channels = default_channels(scenario) if channels is None else channels
-    if sweep is not None:
+    if sweep:
         if runs:
             raise ConfigError("--sweep takes no runs: a policy is trained for one scenario, and a sweep has many")
         return _sweep(preset, scenario, sweep, channels, methods, json, out)
@@ -218,7 +218,13 @@ def compare(
 
 
 def _sweep(
-    preset: str, scenario: Any, text: str, channels: int, methods: tuple[str, ...], json: Path | None, out: Path | None
+    preset: str,
+    scenario: Any,
+    texts: tuple[str, ...],
+    channels: int,
+    methods: tuple[str, ...],
+    json: Path | None,
+    out: Path | None,
 ) -> int:
     from thzjax.experiment.compare import HELD_OUT_SEED
     from thzjax.experiment.summary import write_rows, write_sweep
@@ -226,8 +232,11 @@ def _sweep(
     from thzjax.experiment.sweep_spec import parse_sweep
     from thzjax.experiment.tables import sweep_table
 
-    name, values = parse_sweep(text)
-    rows = sweep(scenario, name, values, channels, HELD_OUT_SEED, _progress("judging"), methods)
+    (name, values), *others = (parse_sweep(text) for text in texts)
+    along = dict(others)
+    if len({name, *along}) < len(texts):
+        raise ConfigError("--sweep names one option twice: list all its values at once")
+    rows = sweep(scenario, name, values, channels, HELD_OUT_SEED, _progress("judging"), methods, along)
     print(sweep_table(rows, name, values))
     folder = out or Path("sweeps") / f"{preset}-{name}"
     for path in write_sweep(rows, name, values, folder):

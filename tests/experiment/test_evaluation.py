@@ -6,7 +6,16 @@ import pytest
 from scipy.stats import bootstrap
 
 from thzjax.experiment.compare import compare
-from thzjax.experiment.evaluation import HELD_OUT, TRAIN, VALIDATION, draw_channels, make_row, stream_key
+from thzjax.experiment.evaluation import (
+    HELD_OUT,
+    TRAIN,
+    VALIDATION,
+    classical_rules,
+    compile_rules,
+    draw_channels,
+    make_row,
+    stream_key,
+)
 from thzjax.experiment.statistics import mean_interval
 from thzjax.systems.scenario import build, preset
 
@@ -33,6 +42,19 @@ def test_streams_share_no_channel():
     assert len(seen) == 9 * 16
     keys = {tuple(np.asarray(jax.random.key_data(stream_key(s, t)))) for s in range(50) for t in (1, 2, 3)}
     assert len(keys) == 150
+
+
+def test_designs_compiled_in_parts_are_the_designs():
+    system, params = build(preset("paper-a"))
+    channels, key = draw_channels(system, params, 8, 2), stream_key(2, HELD_OUT)
+    rules = classical_rules(system, ("rzf/focused", "rzf/random", "mrt/random", "random"))
+    said = []
+    for name, rule in compile_rules(rules, params, channels, key, said.append).items():
+        parts, whole = rule(params, channels, key), jax.jit(rules[name])(params, channels, key)
+        np.testing.assert_allclose(parts.reflection, whole.reflection, rtol=1e-5, err_msg=str(name))
+        np.testing.assert_allclose(parts.beamformer, whole.beamformer, rtol=1e-3, atol=1e-5, err_msg=str(name))
+    assert len(rules) == 4
+    assert not said
 
 
 def test_the_interval_is_scipys_bootstrap():

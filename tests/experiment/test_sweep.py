@@ -45,6 +45,22 @@ def test_each_point_is_the_comparison_there(scenario, name, values):
 
 
 @pytest.mark.full
+def test_options_swept_together_change_together():
+    together = {"num_active": ("3", "5")}
+    rows = sweep(SMALL, "surface_shape", ("3,3", "3,4"), 4, 2, quiet, ("rzf/focused",), together)
+    for row in [row for row in rows if row["surface"] != "anchor"]:
+        active = together["num_active"][("3,3", "3,4").index(row["value"])]
+        scenario = apply_overrides(SMALL, [f"surface_shape={row['value']}", f"num_active={active}"])
+        (single,) = compare(scenario, [], 4, 2, quiet, methods=("rzf/focused",)).rows
+        np.testing.assert_allclose(row["rate_feasible"], single["rate_feasible"], rtol=1e-3)
+
+
+def test_options_swept_together_need_equally_many_values():
+    with pytest.raises(ConfigError, match="power_w has 2, num_users has 3"):
+        sweep(IrsScenario(), "power_w", ("1", "2"), 4, 2, quiet, METHODS, {"num_users": ("2", "3", "4")})
+
+
+@pytest.mark.full
 def test_a_method_that_does_not_exist_at_a_value_is_left_out_there():
     told = []
     rows = sweep(SMALL, "num_rays_bs", ("0", "3"), 4, 2, told.append, ("zf/focused", "rzf/focused"))

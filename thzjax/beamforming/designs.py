@@ -5,6 +5,7 @@ Most are a rule for the users' beams with a rule for the surface's phases, fitte
 share of the power with which the bound is met. The others decide everything together; their surface is "joint".
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -116,48 +117,69 @@ def _over_noise(system: System, params: Any, channels: Any, reflection: Array) -
     return system.effective_channel(channels, reflection) / as_complex(jnp.sqrt(noise))[..., None]
 
 
-def _compose(beamformer: str, surface: str) -> Solve:
-    rule = BEAMFORMERS[beamformer]
+@dataclasses.dataclass(frozen=True)
+class Composed:
+    """Beams by one rule with surface phases by another, in a few rounds; a design like any other.
 
-    def solve(system: System, params: Any, channels: Any, key: Array) -> Design:
+    The beams depend on the power that the constraints leave and on the amplifiers' gains, and those on the beams; users
+    below their least SINR gain weight from round to round. The round of the best score is returned.
+
+    It comes in two stages, of which the second, the long one to compile, is the same for every surface.
+
+    Attributes:
+      beamformer: name in `BEAMFORMERS`.
+      surface: name in `SURFACES`.
+    """
+
+    beamformer: str
+    surface: str
+
+    def __call__(self, system: System, params: Any, channels: Any, key: Array) -> Design:
+        """Both stages."""
+        return self.beams(system, params, channels, self.phases(system, channels, key))
+
+    def phases(self, system: System, channels: Any, key: Array) -> Array:
+        """Phases of the surface `[..., N]` [rad]."""
         spec = system.spec
-        if beamformer == "zf" and spec.rank < spec.users:
+        if self.beamformer == "zf" and spec.rank < spec.users:
             raise ConfigError(
                 f"zf needs as many dimensions as users: the channel's rank is at most {spec.rank}, for K={spec.users} "
                 "users; rzf and wmmse need no more than one"
             )
-        channels, basis = compact(system, channels)
-        reflection = system.snap(params, channels, SURFACES[surface](system, channels, key))
-        hard = bool(spec.active) or "min_sinr" in system.constraints
-        rounds = HARD_ROUNDS if hard else ROUNDS
+        return SURFACES[self.surface](system, compact(system, channels)[0], key)
 
-        def step(carry: tuple[Any, ...], _: None) -> tuple[tuple[Any, ...], None]:
-            W, power, reflection, weights, best = carry
-            H = _over_noise(system, params, channels, reflection)
-            W = system.fit_power(params, rule(params.replace(power_w=power), H, W, weights, WMMSE_ITERATIONS // rounds))
-            weights = user_weights(system, params, sinr(H, W, 1.0), weights)
-            whole = Design(with_sensing_stream(system, params, channels, reflection, W), reflection)
-            judged, value = finished(system, params, channels, whole)
-            best = better_of(best, (whole, value))
-            # What the next round reckons with: amplifiers within their budget, the power that the constraints leave.
-            reflection = judged.reflection
-            power = jnp.sum(abs2(judged.beamformer), axis=(-2, -1))
-            return (W, power, reflection, weights, best), None
+    def beams(self, system: System, params: Any, channels: Any, phase: Array) -> Design:
+        """The design whose surface has the given phases, or the nearest that the hardware has."""
+        return _in_rounds(BEAMFORMERS[self.beamformer], system, params, channels, phase)
 
-        W = _start(params, _over_noise(system, params, channels, reflection))
-        weights = jnp.ones(channels.direct.shape[:-1], channels.direct.real.dtype)
-        nothing = Design(jnp.zeros((*W.shape[:-1], spec.streams), W.dtype), reflection)
-        power = jnp.broadcast_to(params.power_w, weights.shape[:-1])
-        carry = W, power, reflection, weights, (nothing, jnp.full(weights.shape[:-1], -jnp.inf, weights.dtype))
-        (*_, (design, _)), _ = lax.scan(step, carry, None, length=rounds)
-        return Design(lift(basis, design.beamformer), design.reflection)
 
-    solve.__doc__ = f"""{beamformer} beams with {surface} surface phases, in a few rounds.
+def _in_rounds(rule: BeamRule, system: System, params: Any, channels: Any, phase: Array) -> Design:
+    spec = system.spec
+    channels, basis = compact(system, channels)
+    reflection = system.snap(params, channels, phase)
+    hard = bool(spec.active) or "min_sinr" in system.constraints
+    rounds = HARD_ROUNDS if hard else ROUNDS
 
-    The beams depend on the power that the constraints leave and on the amplifiers' gains, and those on the beams; users
-    below their least SINR gain weight from round to round. The round of the best score is returned.
-    """
-    return solve
+    def step(carry: tuple[Any, ...], _: None) -> tuple[tuple[Any, ...], None]:
+        W, power, reflection, weights, best = carry
+        H = _over_noise(system, params, channels, reflection)
+        W = system.fit_power(params, rule(params.replace(power_w=power), H, W, weights, WMMSE_ITERATIONS // rounds))
+        weights = user_weights(system, params, sinr(H, W, 1.0), weights)
+        whole = Design(with_sensing_stream(system, params, channels, reflection, W), reflection)
+        judged, value = finished(system, params, channels, whole)
+        best = better_of(best, (whole, value))
+        # What the next round reckons with: amplifiers within their budget, the power that the constraints leave.
+        reflection = judged.reflection
+        power = jnp.sum(abs2(judged.beamformer), axis=(-2, -1))
+        return (W, power, reflection, weights, best), None
+
+    W = _start(params, _over_noise(system, params, channels, reflection))
+    weights = jnp.ones(channels.direct.shape[:-1], channels.direct.real.dtype)
+    nothing = Design(jnp.zeros((*W.shape[:-1], spec.streams), W.dtype), reflection)
+    power = jnp.broadcast_to(params.power_w, weights.shape[:-1])
+    carry = W, power, reflection, weights, (nothing, jnp.full(weights.shape[:-1], -jnp.inf, weights.dtype))
+    (*_, (design, _)), _ = lax.scan(step, carry, None, length=rounds)
+    return Design(lift(basis, design.beamformer), design.reflection)
 
 
 # --- everything together ------------------------------------------------------------------------------------------
@@ -199,7 +221,7 @@ def _alternating(system: System, params: Any, channels: Any, key: Array) -> Desi
 
 def _closed_forms(system: System, params: Any, channels: Any, key: Array) -> Design:
     """Designs to start a joint one from, `[A, ...]`."""
-    starts = [_compose(*name)(system, params, channels, key) for name in CLOSED_FORMS]
+    starts = [Composed(*name)(system, params, channels, key) for name in CLOSED_FORMS]
     return jax.tree.map(lambda *x: jnp.stack(x), *starts)
 
 
@@ -214,7 +236,7 @@ def _gradient(system: System, params: Any, channels: Any, key: Array) -> Design:
     starts = _closed_forms(system, params, channels, key)
     joint, _ = _best_alternating(system, params, channels, starts)
     keys = jax.random.split(key, RANDOM_STARTS)
-    random = lax.map(lambda k: _compose("rzf", "random")(system, params, channels, k), keys)
+    random = lax.map(lambda k: Composed("rzf", "random")(system, params, channels, k), keys)
     starts = jax.tree.map(lambda a, b, c: jnp.concatenate([a, b[None], c]), starts, joint, random)
     design, _ = refine_best(system, params, channels, starts)
     return Design(lift(basis, design.beamformer), design.reflection)
@@ -233,7 +255,7 @@ COMPOSED += [(beam, surface) for surface in ("focused_weakest", "focused_sum") f
 COMPOSED += [("wmmse_sum", "semidefinite")]
 DESIGNS: dict[tuple[str, str], Solve] = {
     (name, "random" if name == "random" else "joint"): solve for name, solve in JOINT.items()
-} | {pair: _compose(*pair) for pair in COMPOSED}
+} | {pair: Composed(*pair) for pair in COMPOSED}
 """(method, surface) -> solve."""
 BY_REQUEST = (("wmmse_sum", "semidefinite"),)
 """Designs too slow to be in every comparison, or in need of an extra."""

@@ -120,6 +120,7 @@ def compare(
     channels = draw_channels(system, params, num_channels, seed, HELD_OUT)
     refuse_impossible(system, params, channels)
     key = stream_key(seed, HELD_OUT)
+    project = jax.jit(system.project)
     result = Comparison([], [], [], [])
     everyone = rules | learned
     say(f"compiling {len(everyone)} methods")
@@ -129,7 +130,7 @@ def compare(
         judgement = jax.tree.map(np.asarray, judge_compiled(system, params, channels, design))
         result.rows.append(make_row(method, surface, judgement, us, (method, surface) in learned))
         result.judgements.append(judgement)
-        result.designs.append(system.project(params, channels, design))
+        result.designs.append(project(params, channels, design))
         result.rules.append(compiled)
     if not result.rows:
         raise ConfigError("no method is left to compare")

@@ -1,7 +1,7 @@
 """Every method along one parameter of the scenario, on the same channel keys, as one program where shapes allow."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -25,6 +25,7 @@ def sweep(
     seed: int,
     say: Say,
     methods: Sequence[str] = (),
+    along: Mapping[str, Sequence[str]] | None = None,
 ) -> list[dict[str, Any]]:
     """Feasible rate of every method at every value, with its interval and the share of channels without a design.
 
@@ -37,6 +38,7 @@ def sweep(
       num_channels, seed: of the held-out channels.
       say: told about progress.
       methods: as in `compare`.
+      along: further options that change with the swept one, value by value.
 
     Returns:
       One row for each value and method: value, method, surface, rate_feasible, ci_low, ci_high, violation_rate_feasible
@@ -44,9 +46,16 @@ def sweep(
       "anchor". A value that physics forbids has rows of rate 0 with a `refused` that says why.
 
     Raises:
-      ConfigError: a value that the option cannot take, or an unknown method.
+      ConfigError: a value that the option cannot take, an unknown method, or options of unequally many values.
     """
-    built = [build(apply_overrides(scenario, [f"{name}={value}"])) for value in values]
+    options = {name: values, **(along or {})}
+    for other, theirs in options.items():
+        if len(theirs) != len(values):
+            raise ConfigError(
+                f"options swept together need equally many values: {name} has {len(values)}, {other} has {len(theirs)}"
+            )
+    settings = [[f"{other}={theirs[i]}" for other, theirs in options.items()] for i in range(len(values))]
+    built = [build(apply_overrides(scenario, setting)) for setting in settings]
     classical_rules(built[0][0], methods)
     rows: list[dict[str, Any]] = []
     groups = itertools.groupby(zip(values, built, strict=True), key=lambda point: point[1][0])

@@ -1,5 +1,8 @@
 """Transmit beam pattern of a half-wavelength linear array, and its error against a desired pattern."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
@@ -15,6 +18,7 @@ def pattern_grid() -> Array:
     return jnp.deg2rad(jnp.arange(-900, 901).astype(float) / 10)
 
 
+@jax.jit
 def desired_pattern(grid_rad: Array, targets_rad: ArrayLike, width_rad: ArrayLike) -> Array:
     """Ideal pattern: 1 within width/2 of a target (edges included), else 0.
 
@@ -98,6 +102,7 @@ def _accurate_mean(x: Array) -> Array:
     return jnp.sum(jnp.sum(padded.reshape(-1, block, *x.shape[1:]), axis=1), axis=0) / len(x)
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def pattern_gram(num: int, desired: Array, grid_rad: Array) -> PatternGram:
     """Gram form of `beam_pattern_error` for `num` antennas: computed once, it needs no grid at run time.
 

@@ -11,7 +11,8 @@ from thzjax.errors import ConfigError
 from thzjax.systems.medium import STANDARD_AIR, absorption_per_m, noise_w, require_not_negative, require_positive
 
 if TYPE_CHECKING:
-    from thzjax.systems.hris_isac import HrisIsac, Params
+    from thzjax.systems.hris_isac import HrisIsac
+    from thzjax.systems.hris_params import Params
 
 Pair = tuple[float, float]
 
@@ -161,7 +162,8 @@ def build_hris(scenario: HrisScenario) -> "tuple[HrisIsac, Params]":
       ConfigError: the scenario cannot work, or its constraints contradict physics.
     """
     from thzjax.systems.base import number, ratio
-    from thzjax.systems.hris_isac import HrisIsac, Params
+    from thzjax.systems.hris_isac import HrisIsac
+    from thzjax.systems.hris_params import Params
 
     check(scenario)
     _check_amplifiers(scenario)
