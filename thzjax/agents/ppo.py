@@ -5,7 +5,7 @@ gradients (or, as an option, by the paper's zeroth-order ascent), and then moves
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,9 @@ from flax import struct
 from jax import Array, lax
 
 from thzjax.agents.advantages import generalised_advantages
+from thzjax.agents.base import Agent, descend
 from thzjax.agents.policies import GaussianPolicy, PaperPolicy, Transition
-from thzjax.agents.primal_dual import Duals, PrimalDualConfig, init_duals, lagrangian, update_duals
+from thzjax.agents.primal_dual import Duals, PrimalDualConfig, init_duals, lagrangian, priced, update_duals
 from thzjax.agents.zeroth_order import zeroth_order_gradient
 from thzjax.envs.environment import Environment
 from thzjax.errors import ConfigError
@@ -96,18 +97,6 @@ class TrainState:
     updates: Array
 
 
-class Agent(NamedTuple):
-    """A learner on one environment: `init(key, params) -> state`, `update(state, params) -> (state, metrics)`.
-
-    `params` are the system's physical parameters. `policy` gives `mode` for use after training.
-    """
-
-    init: Any
-    update: Any
-    policy: Any
-    steps_per_update: int
-
-
 def make_ppo(env: Environment, policy: GaussianPolicy | PaperPolicy, config: PPOConfig, total_updates: int) -> Agent:
     """Primal-dual PPO for an environment.
 
@@ -129,7 +118,7 @@ def make_ppo(env: Environment, policy: GaussianPolicy | PaperPolicy, config: PPO
         return TrainState(
             params=weights,
             optimiser=optimiser.init(weights),
-            duals=init_duals(system.spec.users, system.constraints),
+            duals=init_duals(system.spec.users, system.constraints, config.primal_dual),
             env_states=env_states,
             obs=obs,
             key=key,
@@ -145,7 +134,8 @@ def make_ppo(env: Environment, policy: GaussianPolicy | PaperPolicy, config: PPO
             weights, opt_state, losses = _zeroth_ascent(env, policy, config, optimiser, state, params, batch, key_learn)
         mean_rates = jnp.mean(info["rates"], axis=(0, 1))
         mean_slack = {name: jnp.mean(value) for name, value in info["slack"].items()}
-        duals = update_duals(state.duals, mean_rates, mean_slack, config.primal_dual)
+        mean_priced = jax.tree.map(jnp.mean, priced(info["slack"], config.primal_dual))
+        duals = update_duals(state.duals, mean_rates, mean_priced, config.primal_dual)
         metrics = losses | _batch_metrics(info, batch, duals, mean_rates, mean_slack)
         state = state.replace(
             params=weights,
@@ -173,14 +163,6 @@ def _optimiser(config: PPOConfig, total_updates: int) -> optax.GradientTransform
     return optax.partition({"actor": adam(config.actor_rate), "critic": adam(config.critic_rate)}, labels)
 
 
-def _descend(optimiser: optax.GradientTransformation, gradient: Any, opt_state: Any, weights: Any) -> tuple[Any, Any]:
-    """One optimiser step: (weights, optimiser state)."""
-    # optax raises floats to integer counts, which strict dtype promotion forbids.
-    with jax.numpy_dtype_promotion("standard"):
-        change, opt_state = optimiser.update(gradient, opt_state, weights)
-    return optax.apply_updates(weights, change), opt_state
-
-
 def _rollout(
     env: Environment, policy: Any, config: PPOConfig, state: TrainState, params: Any, key: Array
 ) -> tuple[Any, Any, Transition, dict[str, Any]]:
@@ -192,7 +174,7 @@ def _rollout(
         action, log_prob = policy.sample(state.params, obs_t, key_action)
         keys = jax.random.split(key_env, config.num_envs)
         result = jax.vmap(env.step, in_axes=(0, 0, 0, None))(keys, env_states, action, params)
-        reward = lagrangian(state.duals, result.info["rates"], result.info["slack"])
+        reward = lagrangian(state.duals, result.info["rates"], priced(result.info["slack"], config.primal_dual))
         transition = Transition(
             obs=obs_t,
             next_obs=result.info["final_observation"],
@@ -248,7 +230,7 @@ def _clipped_ascent(
         weights, opt_state = carry
         piece = jax.tree.map(lambda x: x[index], flat)
         gradient, metrics = jax.grad(loss, has_aux=True)(weights, piece)
-        return _descend(optimiser, gradient, opt_state, weights), metrics
+        return descend(optimiser, gradient, opt_state, weights), metrics
 
     size = config.steps_per_update
     keys = jax.random.split(key, config.epochs)
@@ -269,7 +251,7 @@ def _zeroth_ascent(
         def one(action: Any, env_state: Any) -> Array:
             design, _ = env.design(params, env_state, action)
             outcome = env.system.outcome(params, env_state.channels, design)
-            return lagrangian(state.duals, outcome.rates, outcome.slack)
+            return lagrangian(state.duals, outcome.rates, priced(outcome.slack, config.primal_dual))
 
         return jnp.mean(jax.vmap(one)(action, state.env_states))
 
@@ -283,7 +265,7 @@ def _zeroth_ascent(
 
     value_loss, critic_gradient = jax.value_and_grad(critic_loss)(state.params["critic"])
     gradient = {"actor": jax.tree.map(jnp.negative, ascent), "critic": critic_gradient}
-    weights, opt_state = _descend(optimiser, gradient, state.optimiser, state.params)
+    weights, opt_state = descend(optimiser, gradient, state.optimiser, state.params)
     return weights, opt_state, {"value_loss": value_loss}
 
 

@@ -5,8 +5,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from thzjax.agents.base import Agent
 from thzjax.agents.policies import GaussianPolicy, PaperPolicy
-from thzjax.agents.ppo import Agent, PPOConfig, make_ppo
+from thzjax.agents.ppo import PPOConfig, make_ppo
 from thzjax.agents.primal_dual import PrimalDualConfig
 from thzjax.envs.actions import Paper, Structured
 from thzjax.envs.environment import Environment

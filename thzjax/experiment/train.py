@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import thzjax
-from thzjax.agents.ppo import Agent
+from thzjax.agents.base import Agent
 from thzjax.envs.environment import Environment
 from thzjax.errors import ConfigError
 from thzjax.experiment.checkpoint import Checkpoints
