@@ -1,4 +1,7 @@
-"""Flax modules. Pure `init`/`apply` on parameter pytrees, so that they vmap over users, seeds and devices."""
+"""Flax modules. Pure `init`/`apply` on parameter pytrees, so that they vmap over users, seeds and devices.
+
+Parameters take the precision of the observation they are made for.
+"""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -23,11 +26,42 @@ class GaussianActor(nn.Module):
         """`[..., F]` -> (mean `[..., A]`, log deviation `[..., A]`)."""
         x = obs
         for width in self.hidden:
-            x = nn.tanh(nn.Dense(width, kernel_init=nn.initializers.orthogonal(2**0.5))(x))
+            x = nn.tanh(nn.Dense(width, kernel_init=nn.initializers.orthogonal(2**0.5), param_dtype=obs.dtype)(x))
         # Near zero at the start: the untrained policy is the action map's zero action.
-        mean = nn.Dense(self.size, kernel_init=nn.initializers.orthogonal(0.01))(x)
-        log_std = self.param("log_std", nn.initializers.constant(self.log_std), (self.size,))
+        mean = nn.Dense(self.size, kernel_init=nn.initializers.orthogonal(0.01), param_dtype=obs.dtype)(x)
+        log_std = self.param("log_std", nn.initializers.constant(self.log_std), (self.size,), obs.dtype)
         return mean, jnp.broadcast_to(log_std, mean.shape)
+
+
+class MixedActor(nn.Module):
+    """A diagonal Gaussian and independent choices from one trunk.
+
+    Attributes:
+      hidden: widths of the hidden layers (tanh).
+      size: numbers of the Gaussian part.
+      choices, levels: how many choices, and among how many levels each.
+      log_std: deviation at the start.
+    """
+
+    hidden: tuple[int, ...]
+    size: int
+    choices: int
+    levels: int
+    log_std: float
+
+    @nn.compact
+    def __call__(self, obs: Array) -> tuple[Array, Array, Array]:
+        """`[..., F]` -> (mean `[..., A]`, log deviation `[..., A]`, logits `[..., N, levels]`)."""
+        x = obs
+        for width in self.hidden:
+            x = nn.tanh(nn.Dense(width, kernel_init=nn.initializers.orthogonal(2**0.5), param_dtype=obs.dtype)(x))
+        # Near zero at the start: beams of zero mean, and levels that are all but equally likely.
+        small = nn.initializers.orthogonal(0.01)
+        mean = nn.Dense(self.size, kernel_init=small, param_dtype=obs.dtype)(x)
+        logits = nn.Dense(self.choices * self.levels, kernel_init=small, param_dtype=obs.dtype)(x)
+        log_std = self.param("log_std", nn.initializers.constant(self.log_std), (self.size,), obs.dtype)
+        logits = logits.reshape(*logits.shape[:-1], self.choices, self.levels)
+        return mean, jnp.broadcast_to(log_std, mean.shape), logits
 
 
 class ValueNetwork(nn.Module):
@@ -40,8 +74,8 @@ class ValueNetwork(nn.Module):
         """Value of an observation."""
         x = obs
         for width in self.hidden:
-            x = nn.tanh(nn.Dense(width, kernel_init=nn.initializers.orthogonal(2**0.5))(x))
-        return nn.Dense(1, kernel_init=nn.initializers.orthogonal(1.0))(x)[..., 0]
+            x = nn.tanh(nn.Dense(width, kernel_init=nn.initializers.orthogonal(2**0.5), param_dtype=obs.dtype)(x))
+        return nn.Dense(1, kernel_init=nn.initializers.orthogonal(1.0), param_dtype=obs.dtype)(x)[..., 0]
 
 
 class PaperActor(nn.Module):
@@ -53,9 +87,11 @@ class PaperActor(nn.Module):
     @nn.compact
     def __call__(self, obs: Array) -> tuple[Array, Array]:
         """`[..., 2M]` -> (mean in (-1, 1), deviation > 0), both `[..., A]`."""
-        x = nn.relu(nn.Dense(self.units)(obs))
+        x = nn.relu(nn.Dense(self.units, param_dtype=obs.dtype)(obs))
         # A floor keeps the truncated density finite where the softplus has all but vanished.
-        return nn.tanh(nn.Dense(self.size)(x)), nn.softplus(nn.Dense(self.size)(x)) + 1e-2
+        return nn.tanh(nn.Dense(self.size, param_dtype=obs.dtype)(x)), nn.softplus(
+            nn.Dense(self.size, param_dtype=obs.dtype)(x)
+        ) + 1e-2
 
 
 class PaperCritic(nn.Module):
@@ -68,6 +104,6 @@ class PaperCritic(nn.Module):
     @nn.compact
     def __call__(self, obs: Array) -> tuple[Array, Array]:
         """`[..., 2M]` -> (value `[...]`, Q `[..., N, levels]`)."""
-        x = nn.relu(nn.Dense(self.units)(obs))
-        q = nn.Dense(self.elements * self.levels)(x)
-        return nn.Dense(1)(x)[..., 0], q.reshape(*q.shape[:-1], self.elements, self.levels)
+        x = nn.relu(nn.Dense(self.units, param_dtype=obs.dtype)(obs))
+        q = nn.Dense(self.elements * self.levels, param_dtype=obs.dtype)(x)
+        return nn.Dense(1, param_dtype=obs.dtype)(x)[..., 0], q.reshape(*q.shape[:-1], self.elements, self.levels)

@@ -1,7 +1,8 @@
 """Primal-dual proximal policy optimisation.
 
-Each update rolls the policy out, values it by the Lagrangian's present weights, improves it by clipped policy
-gradients (or, as an option, by the paper's zeroth-order ascent), and then moves the multipliers on the batch means.
+Each update rolls the policy out, values it by the Lagrangian's present weights, improves it by policy gradients held
+near the old policy (by clipping or by an adaptive penalty; or, as an option, by the paper's zeroth-order ascent), and
+then moves the multipliers on the batch means.
 """
 
 import dataclasses
@@ -13,14 +14,28 @@ import optax
 from flax import struct
 from jax import Array, lax
 
-from thzjax.agents.advantages import generalised_advantages
 from thzjax.agents.base import Agent, descend
-from thzjax.agents.policies import GaussianPolicy, PaperPolicy, Transition
-from thzjax.agents.primal_dual import Duals, PrimalDualConfig, init_duals, lagrangian, priced, update_duals
+from thzjax.agents.on_policy import (
+    VALUE_WEIGHT,
+    TrainState,
+    advantages,
+    check_settings,
+    finish_update,
+    flattened,
+    initial_state,
+    make_optimiser,
+    roll_out,
+    standardised,
+    with_normaliser,
+)
+from thzjax.agents.policies import Policy, Transition
+from thzjax.agents.primal_dual import PrimalDualConfig, lagrangian, priced
 from thzjax.agents.zeroth_order import zeroth_order_gradient
 from thzjax.envs.environment import Environment
 from thzjax.errors import ConfigError
-from thzjax.systems.base import satisfied
+
+KL_WEIGHT_RANGE = (1e-4, 1e4)
+"""Bounds of the adaptive weight: rates that fall to 0 leave no divergence, and it would halve to 0 for ever."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +55,9 @@ class PPOConfig:
       zeroth_alpha, zeroth_directions: finite-difference step and antithetic pairs.
       hidden, log_std: the default policy's network and first deviation.
       primal_dual: the constraint layer.
+      objective: "clip" (paper A's PPO2) or "kl" (its PPO1): what holds a first-order update near the old policy.
+      kl_target, kl_weight: divergence per update that "kl" steers to [nat], and its penalty's weight at the start.
+      normalise_obs: scale observations by their running moments.
     """
 
     num_envs: int = 2048
@@ -60,23 +78,28 @@ class PPOConfig:
     hidden: tuple[int, ...] = (64, 64)
     log_std: float = -1.2
     primal_dual: PrimalDualConfig = PrimalDualConfig()
+    objective: str = "clip"
+    kl_target: float = 0.01
+    kl_weight: float = 1.0
+    normalise_obs: bool = False
 
     def __post_init__(self) -> None:
-        batch = self.num_envs * self.rollout
-        if min(self.num_envs, self.rollout, self.epochs, self.minibatches, self.zeroth_directions) < 1:
-            raise ConfigError("num_envs, rollout, epochs, minibatches and zeroth_directions must be at least 1")
-        if batch % self.minibatches:
+        check_settings(
+            self,
+            counts=("num_envs", "rollout", "epochs", "minibatches", "zeroth_directions"),
+            positive=("actor_rate", "critic_rate", "clip", "max_grad_norm", "zeroth_alpha", "kl_target", "kl_weight"),
+            shares=("gamma", "lam"),
+        )
+        if self.steps_per_update % self.minibatches:
             raise ConfigError(
-                f"num_envs*rollout={batch} is not divisible by minibatches={self.minibatches}: choose a divisor"
+                f"num_envs*rollout={self.steps_per_update} is not divisible by minibatches={self.minibatches}: "
+                "choose a divisor"
             )
-        for name in ("actor_rate", "critic_rate", "clip", "max_grad_norm", "zeroth_alpha"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name}={getattr(self, name):g} must be greater than 0")
-        for name in ("gamma", "lam"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name}={getattr(self, name):g} must lie in 0..1")
-        if self.gradient not in ("first", "zeroth"):
-            raise ConfigError(f"gradient={self.gradient!r} is unknown: use 'first' or 'zeroth'")
+        for name, known in (("gradient", ("first", "zeroth")), ("objective", ("clip", "kl"))):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"{name}={getattr(self, name)!r} is unknown: use {known[0]!r} or {known[1]!r}")
+        if self.gradient == "zeroth" and self.objective == "kl":
+            raise ConfigError("gradient='zeroth' takes one step and has no divergence for objective='kl' to hold")
 
     @property
     def steps_per_update(self) -> int:
@@ -85,19 +108,13 @@ class PPOConfig:
 
 
 @struct.dataclass
-class TrainState:
-    """The whole carry: saving it and loading it continues a run bit for bit."""
+class PPOState(TrainState):
+    """The carry, and the present weight beta of the divergence where the objective has one."""
 
-    params: Any
-    optimiser: Any
-    duals: Duals
-    env_states: Any
-    obs: Any
-    key: Array
-    updates: Array
+    kl_weight: Array | None = None
 
 
-def make_ppo(env: Environment, policy: GaussianPolicy | PaperPolicy, config: PPOConfig, total_updates: int) -> Agent:
+def make_ppo(env: Environment, policy: Policy, config: PPOConfig, total_updates: int) -> Agent:
     """Primal-dual PPO for an environment.
 
     Args:
@@ -106,122 +123,84 @@ def make_ppo(env: Environment, policy: GaussianPolicy | PaperPolicy, config: PPO
       config: hyper-parameters.
       total_updates: length of the run, over which the learning rates fall.
 
-    Source: paper A, Algorithm 1; Schulman et al., 2017.
+    Source: paper A, (27)-(28) and Algorithm 1; Schulman et al., 2017.
     """
-    system = env.system
-    optimiser = _optimiser(config, total_updates)
+    policy = with_normaliser(policy, config)
+    per_update = config.epochs * config.minibatches if config.gradient == "first" else 1
+    optimiser = make_optimiser(config, total_updates * per_update)
 
-    def init(key: Array, params: Any) -> TrainState:
-        key_env, key_policy, key = jax.random.split(key, 3)
-        obs, env_states = jax.vmap(env.reset, in_axes=(0, None))(jax.random.split(key_env, config.num_envs), params)
-        weights = policy.init(key_policy, jax.tree.map(lambda x: x[0], obs))
-        return TrainState(
-            params=weights,
-            optimiser=optimiser.init(weights),
-            duals=init_duals(system.spec.users, system.constraints, config.primal_dual),
-            env_states=env_states,
-            obs=obs,
-            key=key,
-            updates=jnp.zeros((), jnp.int32),
-        )
+    def init(key: Array, params: Any) -> PPOState:
+        start = initial_state(env, policy, config, optimiser, key, params)
+        weight = jnp.asarray(config.kl_weight, float) if config.objective == "kl" else None
+        return PPOState(**vars(start), kl_weight=weight)
 
-    def update(state: TrainState, params: Any) -> tuple[TrainState, dict[str, Array]]:
+    def update(state: PPOState, params: Any) -> tuple[PPOState, dict[str, Array]]:
         key_rollout, key_learn, key = jax.random.split(state.key, 3)
-        env_states, obs, batch, info = _rollout(env, policy, config, state, params, key_rollout)
+        start = (state.env_states, state.obs)
+        rolled = roll_out(env, policy, config, state.params, state.duals, start, params, key_rollout)
         if config.gradient == "first":
-            weights, opt_state, losses = _clipped_ascent(policy, config, optimiser, state, batch, key_learn)
+            weights, opt_state, losses = _proximal_ascent(policy, config, optimiser, state, rolled.batch, key_learn)
         else:
-            weights, opt_state, losses = _zeroth_ascent(env, policy, config, optimiser, state, params, batch, key_learn)
-        mean_rates = jnp.mean(info["rates"], axis=(0, 1))
-        mean_slack = {name: jnp.mean(value) for name, value in info["slack"].items()}
-        mean_priced = jax.tree.map(jnp.mean, priced(info["slack"], config.primal_dual))
-        duals = update_duals(state.duals, mean_rates, mean_priced, config.primal_dual)
-        metrics = losses | _batch_metrics(info, batch, duals, mean_rates, mean_slack)
-        state = state.replace(
-            params=weights,
-            optimiser=opt_state,
-            duals=duals,
-            env_states=env_states,
-            obs=obs,
-            key=key,
-            updates=state.updates + 1,
-        )
-        return state, metrics
+            weights, opt_state, losses = _zeroth_ascent(
+                env, policy, config, optimiser, state, params, rolled.batch, key_learn
+            )
+        if config.objective == "kl":
+            kl = mean_kl(policy, weights, flattened(rolled.batch))
+            losses |= {"kl": kl, "kl_weight": state.kl_weight}
+            state = state.replace(kl_weight=adapted_weight(state.kl_weight, kl, config.kl_target))
+        return finish_update(state, config, rolled, weights, opt_state, key, losses)
 
     return Agent(init, update, policy, config.steps_per_update)
 
 
-def _optimiser(config: PPOConfig, total_updates: int) -> optax.GradientTransformation:
-    per_update = config.epochs * config.minibatches if config.gradient == "first" else 1
+def mean_kl(policy: Policy, weights: Any, batch: Transition) -> Array:
+    """Divergence KL(old || new) [nat] from the old policy's actions, `batch [B, ...]`: the mean of q - 1 - log q.
 
-    def adam(rate: float) -> optax.GradientTransformation:
-        schedule = optax.linear_schedule(rate, 0.0, total_updates * per_update) if config.decay_rates else rate
-        return optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.adam(schedule, eps=1e-5))
-
-    # Labels by the top-level key: the two networks share no parameter.
-    labels = {"actor": "actor", "critic": "critic"}
-    return optax.partition({"actor": adam(config.actor_rate), "critic": adam(config.critic_rate)}, labels)
+    With q = new/old density the mean of -log q is unbiased, and q - 1 has mean 0 and takes most of its variance
+    away; the sum is never negative, and its gradient is unbiased too. No policy needs a closed form.
+    """
+    log_ratio = policy.log_prob_entropy(weights, batch.obs, batch.action)[0] - batch.log_prob
+    return jnp.mean(jnp.expm1(log_ratio) - log_ratio)
 
 
-def _rollout(
-    env: Environment, policy: Any, config: PPOConfig, state: TrainState, params: Any, key: Array
-) -> tuple[Any, Any, Transition, dict[str, Any]]:
-    """`rollout` steps of every environment; leaves are `[T, E, ...]`."""
+def adapted_weight(weight: Array, kl: Array, target: float) -> Array:
+    """beta, doubled where the divergence exceeds 1.5 targets, halved below target/1.5.
 
-    def step(carry: tuple[Any, Any], key_t: Array) -> tuple[tuple[Any, Any], tuple[Transition, dict[str, Any]]]:
-        env_states, obs_t = carry
-        key_action, key_env = jax.random.split(key_t)
-        action, log_prob = policy.sample(state.params, obs_t, key_action)
-        keys = jax.random.split(key_env, config.num_envs)
-        result = jax.vmap(env.step, in_axes=(0, 0, 0, None))(keys, env_states, action, params)
-        reward = lagrangian(state.duals, result.info["rates"], priced(result.info["slack"], config.primal_dual))
-        transition = Transition(
-            obs=obs_t,
-            next_obs=result.info["final_observation"],
-            action=action,
-            log_prob=log_prob,
-            value=policy.value(state.params, obs_t),
-            reward=reward,
-            terminated=result.terminated,
-            truncated=result.truncated,
-        )
-        info = {name: result.info[name] for name in ("rates", "slack", "episode_return")}
-        return (result.state, result.obs), (transition, info)
-
-    keys = jax.random.split(key, config.rollout)
-    (env_states, obs), (batch, info) = lax.scan(step, (state.env_states, state.obs), keys)
-    return env_states, obs, batch, info
+    Source: Schulman et al., 2017, section 4.
+    """
+    factor = jnp.where(kl > 1.5 * target, 2.0, jnp.where(kl < target / 1.5, 0.5, 1.0))
+    return jnp.clip(weight * factor.astype(weight.dtype), *KL_WEIGHT_RANGE)
 
 
-def _clipped_ascent(
-    policy: Any, config: PPOConfig, optimiser: optax.GradientTransformation, state: TrainState, batch: Transition,
+def _proximal_ascent(
+    policy: Policy, config: PPOConfig, optimiser: optax.GradientTransformation, state: PPOState, batch: Transition,
     key: Array,
 ) -> tuple[Any, Any, dict[str, Array]]:  # fmt: skip
-    """Epochs of minibatch steps on the clipped objective, the value loss and the policy's own extra loss."""
-    value_next = policy.value(state.params, batch.next_obs) if config.gamma else jnp.zeros_like(batch.value)
-    advantage = generalised_advantages(
-        batch.reward, batch.value, value_next, batch.terminated, batch.truncated, config.gamma, config.lam
-    )
+    """Epochs of minibatch steps on the proximal objective, the value loss and the policy's own extra loss."""
+    advantage = advantages(policy, config, state.params, batch)
     target = advantage + batch.value
-    advantage = (advantage - jnp.mean(advantage)) / (jnp.std(advantage) + 1e-8)
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (batch, advantage, target))
+    flat = flattened((batch, standardised(advantage), target))
 
     def loss(weights: Any, piece: tuple[Transition, Array, Array]) -> tuple[Array, dict[str, Array]]:
         batch, advantage, target = piece
         log_prob, entropy = policy.log_prob_entropy(weights, batch.obs, batch.action)
         log_ratio = log_prob - batch.log_prob
         ratio = jnp.exp(log_ratio)
-        clipped = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
-        policy_loss = -jnp.mean(jnp.minimum(ratio * advantage, clipped * advantage))
+        kl = jnp.mean(ratio - 1 - log_ratio)
+        if config.objective == "clip":
+            clipped = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
+            policy_loss = -jnp.mean(jnp.minimum(ratio * advantage, clipped * advantage))
+        else:
+            policy_loss = -jnp.mean(ratio * advantage) + state.kl_weight * kl
         value_loss = jnp.mean((policy.value(weights, batch.obs) - target) ** 2)
         auxiliary = policy.auxiliary_loss(weights, batch, config.gamma)
-        total = policy_loss + 0.5 * value_loss + auxiliary - config.entropy * jnp.mean(entropy)
+        total = policy_loss + VALUE_WEIGHT * value_loss + auxiliary - config.entropy * jnp.mean(entropy)
         metrics = {
             "policy_loss": policy_loss,
             "value_loss": value_loss,
             "auxiliary_loss": auxiliary,
             "entropy": jnp.mean(entropy),
-            "kl": jnp.mean(ratio - 1 - log_ratio),
+            "kl": kl,
             "clip_fraction": jnp.mean((jnp.abs(ratio - 1) > config.clip).astype(ratio.dtype)),
         }
         return total, metrics
@@ -240,7 +219,7 @@ def _clipped_ascent(
 
 
 def _zeroth_ascent(
-    env: Environment, policy: Any, config: PPOConfig, optimiser: optax.GradientTransformation, state: TrainState,
+    env: Environment, policy: Policy, config: PPOConfig, optimiser: optax.GradientTransformation, state: PPOState,
     params: Any, batch: Transition, key: Array,
 ) -> tuple[Any, Any, dict[str, Array]]:  # fmt: skip
     """One Adam step along (39): the Lagrangian of the mean policy's designs on the rollout's first drops."""
@@ -259,29 +238,12 @@ def _zeroth_ascent(
 
     def critic_loss(critic: Any) -> Array:
         weights = state.params | {"critic": critic}
-        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
+        flat = flattened(batch)
         error = policy.value(weights, flat.obs) - flat.reward
-        return 0.5 * jnp.mean(error**2) + policy.auxiliary_loss(weights, flat, config.gamma)
+        return VALUE_WEIGHT * jnp.mean(error**2) + policy.auxiliary_loss(weights, flat, config.gamma)
 
     value_loss, critic_gradient = jax.value_and_grad(critic_loss)(state.params["critic"])
-    gradient = {"actor": jax.tree.map(jnp.negative, ascent), "critic": critic_gradient}
+    gradient = jax.tree.map(jnp.zeros_like, state.params)
+    gradient |= {"actor": jax.tree.map(jnp.negative, ascent), "critic": critic_gradient}
     weights, opt_state = descend(optimiser, gradient, state.optimiser, state.params)
     return weights, opt_state, {"value_loss": value_loss}
-
-
-def _batch_metrics(
-    info: dict[str, Any], batch: Transition, duals: Duals, mean_rates: Array, mean_slack: dict[str, Array]
-) -> dict[str, Array]:
-    done = batch.terminated | batch.truncated
-    finished = jnp.maximum(jnp.sum(done), 1).astype(mean_rates.dtype)
-    held = satisfied(info["slack"])
-    metrics = {
-        "sum_rate": jnp.sum(mean_rates),
-        "episodes": jnp.sum(done),
-        "episode_return": jnp.sum(jnp.where(done, info["episode_return"], 0)) / finished,
-        "violation_rate": 1 - jnp.mean(held.astype(mean_rates.dtype)),
-        "x_sum": jnp.sum(duals.x),
-        "lambda_mean": jnp.mean(duals.lam),
-    }
-    metrics |= {f"slack/{name}": value for name, value in mean_slack.items()}
-    return metrics | {f"mu/{name}": value for name, value in duals.mu.items()}

@@ -1,0 +1,131 @@
+"""Primal-dual advantage actor-critic: one policy-gradient step per rollout."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from thzjax.agents.base import Agent, descend
+from thzjax.agents.on_policy import (
+    VALUE_WEIGHT,
+    TrainState,
+    advantages,
+    check_settings,
+    finish_update,
+    initial_state,
+    make_optimiser,
+    roll_out,
+    standardised,
+    with_normaliser,
+)
+from thzjax.agents.policies import Policy, Transition
+from thzjax.agents.primal_dual import PrimalDualConfig
+from thzjax.envs.environment import Environment
+
+
+@dataclasses.dataclass(frozen=True)
+class A2CConfig:
+    """Hyper-parameters.
+
+    Attributes:
+      num_envs, rollout: environments side by side, and steps of each per update.
+      actor_rate, critic_rate: Adam learning rates.
+      decay_rates: let both fall linearly to 0 over the run.
+      gamma, lam: discount and trace decay; at lam = 1 the advantage is the L-step one, to the rollout's end.
+      entropy: weight of the entropy bonus.
+      max_grad_norm: global norm to which gradients are clipped.
+      standardise: scale a batch's advantages to zero mean and unit deviation.
+      normalise_obs: scale observations by their running moments.
+      hidden, log_std: the default policy's network and first deviation.
+      primal_dual: the constraint layer.
+    """
+
+    num_envs: int = 256
+    rollout: int = 1
+    actor_rate: float = 2e-3
+    critic_rate: float = 2e-3
+    decay_rates: bool = True
+    gamma: float = 0.0
+    lam: float = 1.0
+    entropy: float = 3e-3
+    max_grad_norm: float = 0.5
+    standardise: bool = True
+    normalise_obs: bool = False
+    hidden: tuple[int, ...] = (64, 64)
+    log_std: float = -1.2
+    primal_dual: PrimalDualConfig = PrimalDualConfig()
+
+    def __post_init__(self) -> None:
+        check_settings(
+            self,
+            counts=("num_envs", "rollout"),
+            positive=("actor_rate", "critic_rate", "max_grad_norm"),
+            shares=("gamma", "lam"),
+        )
+
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps one update consumes."""
+        return self.num_envs * self.rollout
+
+
+def make_a2c(env: Environment, policy: Policy, config: A2CConfig, total_updates: int) -> Agent:
+    """Primal-dual A2C for an environment.
+
+    Args:
+      env: the environment; its system names the constraints.
+      policy: fits the environment's action and observation maps.
+      config: hyper-parameters.
+      total_updates: length of the run, over which the learning rates fall.
+
+    Source: Mnih et al., 2016, with its workers in step; paper A, (44) and (52)-(53).
+    """
+    policy = with_normaliser(policy, config)
+    optimiser = make_optimiser(config, total_updates)
+
+    def init(key: Array, params: Any) -> TrainState:
+        return initial_state(env, policy, config, optimiser, key, params)
+
+    def update(state: TrainState, params: Any) -> tuple[TrainState, dict[str, Array]]:
+        key_rollout, key = jax.random.split(state.key)
+        start = (state.env_states, state.obs)
+        # The key of worker 0: A3C with one worker is then this very learner.
+        rolled = roll_out(
+            env, policy, config, state.params, state.duals, start, params, jax.random.fold_in(key_rollout, 0)
+        )
+        gradient, losses = actor_critic_gradient(policy, config, state.params, rolled.batch)
+        weights, opt_state = descend(optimiser, gradient, state.optimiser, state.params)
+        return finish_update(state, config, rolled, weights, opt_state, key, losses)
+
+    return Agent(init, update, policy, config.steps_per_update)
+
+
+def actor_critic_gradient(
+    policy: Policy, config: A2CConfig, weights: Any, batch: Transition
+) -> tuple[Any, dict[str, Array]]:
+    """Gradient at the weights that collected the batch `[T, E]`, and the parts of the loss.
+
+    The loss is mean(-A log pi(a|s)) + (v(s) - R)^2/2 - entropy bonus, with R = A + v held still, and the policy's
+    own extra loss. Source: paper A, (52)-(53).
+    """
+    advantage = advantages(policy, config, weights, batch)
+    target = advantage + batch.value
+    score_weight = standardised(advantage) if config.standardise else advantage
+
+    def loss(weights: Any) -> tuple[Array, dict[str, Array]]:
+        log_prob, entropy = policy.log_prob_entropy(weights, batch.obs, batch.action)
+        policy_loss = -jnp.mean(log_prob * score_weight)
+        value_loss = jnp.mean((policy.value(weights, batch.obs) - lax.stop_gradient(target)) ** 2)
+        auxiliary = policy.auxiliary_loss(weights, batch, config.gamma)
+        total = policy_loss + VALUE_WEIGHT * value_loss + auxiliary - config.entropy * jnp.mean(entropy)
+        metrics = {
+            "policy_loss": policy_loss,
+            "value_loss": value_loss,
+            "auxiliary_loss": auxiliary,
+            "entropy": jnp.mean(entropy),
+        }
+        return total, metrics
+
+    return jax.grad(loss, has_aux=True)(weights)

@@ -1,0 +1,127 @@
+"""Primal-dual plain policy gradient, without a critic: the reference that the other learners improve on."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from thzjax.agents.advantages import generalised_advantages
+from thzjax.agents.base import Agent, descend
+from thzjax.agents.on_policy import (
+    TrainState,
+    check_settings,
+    finish_update,
+    initial_state,
+    make_optimiser,
+    roll_out,
+    with_normaliser,
+)
+from thzjax.agents.policies import Policy, Transition
+from thzjax.agents.primal_dual import PrimalDualConfig
+from thzjax.envs.environment import Environment
+from thzjax.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True)
+class ReinforceConfig:
+    """Hyper-parameters.
+
+    Attributes:
+      num_envs, rollout: environments side by side, and steps of each per update; a return is cut at the rollout's
+        end, so let it hold whole episodes where gamma > 0.
+      actor_rate: Adam learning rate.
+      critic_rate: the same for a policy whose critic chooses phases (`PaperPolicy`); nothing else learns a value.
+      decay_rates: let both fall linearly to 0 over the run.
+      gamma: discount.
+      baseline: subtract the mean return over the environments at each step.
+      entropy: weight of the entropy bonus.
+      max_grad_norm: global norm to which gradients are clipped.
+      normalise_obs: scale observations by their running moments.
+      hidden, log_std: the default policy's network and first deviation.
+      primal_dual: the constraint layer.
+    """
+
+    num_envs: int = 256
+    rollout: int = 1
+    actor_rate: float = 2e-3
+    critic_rate: float = 2e-3
+    decay_rates: bool = True
+    gamma: float = 0.0
+    baseline: bool = True
+    entropy: float = 3e-3
+    max_grad_norm: float = 0.5
+    normalise_obs: bool = False
+    hidden: tuple[int, ...] = (64, 64)
+    log_std: float = -1.2
+    primal_dual: PrimalDualConfig = PrimalDualConfig()
+
+    def __post_init__(self) -> None:
+        check_settings(
+            self,
+            counts=("num_envs", "rollout"),
+            positive=("actor_rate", "critic_rate", "max_grad_norm"),
+            shares=("gamma",),
+        )
+        if self.baseline and self.num_envs == 1:
+            raise ConfigError("num_envs=1 is its own baseline=true and leaves no gradient: use 2 or more")
+
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps one update consumes."""
+        return self.num_envs * self.rollout
+
+
+def make_reinforce(env: Environment, policy: Policy, config: ReinforceConfig, total_updates: int) -> Agent:
+    """Primal-dual REINFORCE for an environment.
+
+    Args:
+      env: the environment; its system names the constraints.
+      policy: fits the environment's action and observation maps; its value is not used.
+      config: hyper-parameters.
+      total_updates: length of the run, over which the learning rates fall.
+
+    Source: paper A, (25), with the return in place of the advantage; Williams, 1992.
+    """
+    policy = with_normaliser(policy, config)
+    optimiser = make_optimiser(config, total_updates)
+
+    def init(key: Array, params: Any) -> TrainState:
+        return initial_state(env, policy, config, optimiser, key, params)
+
+    def update(state: TrainState, params: Any) -> tuple[TrainState, dict[str, Array]]:
+        key_rollout, key = jax.random.split(state.key)
+        start = (state.env_states, state.obs)
+        rolled = roll_out(env, policy, config, state.params, state.duals, start, params, key_rollout)
+        gradient, losses = score_gradient(policy, config, state.params, rolled.batch)
+        weights, opt_state = descend(optimiser, gradient, state.optimiser, state.params)
+        return finish_update(state, config, rolled, weights, opt_state, key, losses)
+
+    return Agent(init, update, policy, config.steps_per_update)
+
+
+def returns(batch: Transition, gamma: float) -> Array:
+    """Discounted rewards from each step to its episode's or the rollout's end, `[T, E]`."""
+    zero = jnp.zeros_like(batch.reward)
+    # With values of 0 and a trace of 1 the advantage is the return.
+    return generalised_advantages(batch.reward, zero, zero, batch.terminated, batch.truncated, gamma, 1.0)
+
+
+def score_gradient(
+    policy: Policy, config: ReinforceConfig, weights: Any, batch: Transition
+) -> tuple[Any, dict[str, Array]]:
+    """Gradient of mean(-G log pi(a|s)) - entropy bonus + the policy's own extra loss, and the parts of the loss."""
+    score_weight = returns(batch, config.gamma)
+    if config.baseline:
+        # Holding a return in its own baseline shrinks the gradient by 1 - 1/E and turns it nowhere.
+        score_weight = score_weight - jnp.mean(score_weight, axis=1, keepdims=True)
+
+    def loss(weights: Any) -> tuple[Array, dict[str, Array]]:
+        log_prob, entropy = policy.log_prob_entropy(weights, batch.obs, batch.action)
+        policy_loss = -jnp.mean(log_prob * score_weight)
+        auxiliary = policy.auxiliary_loss(weights, batch, config.gamma)
+        total = policy_loss + auxiliary - config.entropy * jnp.mean(entropy)
+        return total, {"policy_loss": policy_loss, "auxiliary_loss": auxiliary, "entropy": jnp.mean(entropy)}
+
+    return jax.grad(loss, has_aux=True)(weights)
