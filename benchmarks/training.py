@@ -31,7 +31,7 @@ def measure(configuration: str, handler: str) -> dict[str, object]:
         begin = time.perf_counter()
         state, metrics = chunk(state, channels)
         jax.block_until_ready(metrics)
-        speeds.append(config.updates_per_record * config.ppo.steps_per_update / (time.perf_counter() - begin))
+        speeds.append(config.updates_per_record * config.learner.steps_per_update / (time.perf_counter() - begin))
     return {
         "program": f"ppo {configuration} {handler}",
         "compile_s": round(compile_s, 2),

@@ -33,7 +33,7 @@ def train(
     /,
     agent: str = "ppo",
     configuration: str = "default",
-    handler: str = "primal_dual",
+    handler: str | None = None,
     seed: int = 0,
     steps: int | None = None,
     out: Path | None = None,
@@ -47,6 +47,8 @@ def train(
 
     Examples:
       thzjax train paper-a --agent ppo --seed 0 --out runs/demo
+      thzjax train paper-a --agent apg
+      thzjax train paper-b --agent apg --seed 1
       thzjax train paper-a --quick
       thzjax train paper-a --handler projection --set pattern_threshold=3 num_users=3
       thzjax train --resume runs/demo
@@ -55,16 +57,17 @@ def train(
 
     Args:
       preset: scenario to train on; `thzjax info` lists them.
-      agent: learner.
-      configuration: "default" (structured action) or "paper" (paper A's networks and raw action).
-      handler: "primal_dual" (constraints hold on average) or "projection" (on every single channel).
+      agent: learner: ppo, a2c, a3c, reinforce, ddpg, td3, sac or apg.
+      configuration: "default" or "paper" (paper A's networks and raw action).
+      handler: "primal_dual" (constraints hold on average), "projection" (on every single channel) or "penalty" (a
+        fixed price); default projection for apg, else primal_dual.
       seed: fixes everything random.
       steps: environment steps; default by configuration.
       out: run folder to make; default runs/PRESET-AGENT-SEED.
       quick: a run of about a minute, report included, for trying things.
       resume: run folder to go on with; takes no other option but --report.
       config: a config.json to start from instead of a preset.
-      overrides: options of the scenario or learner, such as power_w=0.01 ppo.clip=0.1.
+      overrides: options of the scenario or learner, such as power_w=0.01 learner.clip=0.1.
       report: evaluate and write the report when training ends.
     """
     from thzjax.experiment.config import read_config, resolve
@@ -73,7 +76,7 @@ def train(
     from thzjax.experiment.train import INTERRUPTED, Diverged, create_run_folder, make_learner, run_training
 
     given = (agent, configuration, handler, seed, steps, out, quick, config, overrides)
-    untouched = ("ppo", "default", "primal_dual", 0, None, None, False, None, ())
+    untouched = ("ppo", "default", None, 0, None, None, False, None, ())
     if resume is not None:
         if preset is not None or given != untouched:
             raise ConfigError("--resume takes the run's own configuration: give no preset and no other option")
@@ -105,9 +108,10 @@ def train(
 
 
 def _default_channels(run: "RunConfig") -> int:
-    from thzjax.experiment.config import QUICK_STEPS
+    from thzjax.experiment.compare import default_channels
+    from thzjax.experiment.config import QUICK
 
-    return 512 if run.steps <= QUICK_STEPS else 2048
+    return min(default_channels(run.scenario), 512 if run.steps <= QUICK else 2048)
 
 
 def _write_report(folder: Path, channels: int) -> None:

@@ -66,7 +66,7 @@ class ProbeAction:
     def zeros(self, spec):
         return jnp.zeros((1,))
 
-    def context(self, channels):
+    def context(self, system, params, channels):
         return ()
 
     def __call__(self, system, params, channels, context, action):

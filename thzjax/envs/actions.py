@@ -1,8 +1,8 @@
 """Action maps: what an agent's numbers mean. Each is a pure function of one channel; callers `vmap`.
 
 An action map is a frozen dataclass with `zeros(spec)`, the action an untrained policy hovers about;
-`context(channels)`, whatever the maps derive once from a drop; and `__call__(system, params, channels, context,
-action) -> Design`.
+`context(system, params, channels)`, whatever the maps derive once from a drop; and `__call__(system, params, channels,
+context, action) -> Design`.
 """
 
 import dataclasses
@@ -50,8 +50,9 @@ class Structured:
         """The action that focuses the surface on the strongest user and shares power equally."""
         return jnp.zeros((4 * spec.users - 1,))
 
-    def context(self, channels: Any) -> Frame:
+    def context(self, system: System, params: Any, channels: Any) -> Frame:
         """The channel's frame."""
+        del system, params
         return channel_frame(channels)
 
     def __call__(self, system: System, params: Any, channels: Any, frame: Frame, action: Array) -> Design:
@@ -99,9 +100,9 @@ class Paper:
             beam=jnp.zeros((spec.users, 2 * spec.antennas)), level=jnp.zeros((spec.elements,), jnp.int32)
         )
 
-    def context(self, channels: Any) -> tuple[()]:
+    def context(self, system: System, params: Any, channels: Any) -> tuple[()]:
         """Nothing."""
-        del channels
+        del system, params, channels
         return ()
 
     def __call__(self, system: System, params: Any, channels: Any, context: tuple[()], action: PaperAction) -> Design:
@@ -113,3 +114,23 @@ class Paper:
         )
         phase = quantised_phase(action.level, system.spec.phase_bits, system.phase_levels)
         return Design(beamformer=W, reflection=system.snap(params, channels, phase.astype(real.dtype)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Whole:
+    """The action is the design: for policies that compute one themselves, such as unfolded solvers."""
+
+    def zeros(self, spec: Spec) -> Design:
+        """Silent beams and a surface at phase 0."""
+        real = jnp.zeros((spec.antennas, spec.streams))
+        return Design(beamformer=as_complex(real), reflection=as_complex(jnp.ones((spec.elements,))))
+
+    def context(self, system: System, params: Any, channels: Any) -> tuple[()]:
+        """Nothing."""
+        del system, params, channels
+        return ()
+
+    def __call__(self, system: System, params: Any, channels: Any, context: tuple[()], action: Design) -> Design:
+        """The action as it is; the environment projects it."""
+        del system, params, channels, context
+        return action

@@ -14,7 +14,7 @@ from flax import struct
 from jax import Array
 
 from thzjax.errors import ConfigError
-from thzjax.systems.base import Design, System
+from thzjax.systems.base import Design, System, satisfied
 from thzjax.systems.common import random_phases
 
 
@@ -68,6 +68,8 @@ class Environment:
       horizon: steps per episode, all on one drop.
       delayed_phases: phases chosen at t act at t + 1 (paper A) instead of at once.
       meet_constraints: scale every design so that the constraints hold on every single channel.
+      stop_when_satisfied: an episode also ends (terminated, not truncated) with the first design that meets every
+        constraint: paper B's rule. With a discount and a positive reward it teaches to stay infeasible.
     """
 
     system: System
@@ -76,10 +78,13 @@ class Environment:
     horizon: int = 1
     delayed_phases: bool = False
     meet_constraints: bool = False
+    stop_when_satisfied: bool = False
 
     def __post_init__(self) -> None:
         if self.horizon < 1:
             raise ConfigError(f"horizon={self.horizon} must be at least 1")
+        if self.stop_when_satisfied and not self.system.constraints:
+            raise ConfigError("stop_when_satisfied needs constraints: the system has 0")
 
     def reset(self, key: Array, params: Any) -> tuple[Any, State]:
         """A new episode on a new drop, with uniform phases on the surface."""
@@ -95,7 +100,7 @@ class Environment:
     def begin(self, params: Any, channels: Any, reflection: Array, estimate: Any = None) -> State:
         """An episode on a given channel, from given phases; the designer sees the estimate, if there is one."""
         seen = channels if estimate is None else estimate
-        context = self.actions.context(seen)
+        context = self.actions.context(self.system, params, seen)
         obs = self.observations(self.system, params, seen, context, reflection)
         zero = jnp.zeros((), channels.direct.real.dtype)
         return State(channels, estimate, context, obs, reflection, jnp.zeros((), jnp.int32), zero)
@@ -121,7 +126,7 @@ class Environment:
         reward = jnp.sum(outcome.rates)
         step = state.step + 1
         truncated = step >= self.horizon
-        terminated = jnp.zeros_like(truncated)
+        terminated = satisfied(outcome.slack) if self.stop_when_satisfied else jnp.zeros_like(truncated)
         obs = state.obs
         if self.observations.sees_phases:
             obs = self.observations(self.system, params, state.seen, state.context, reflection)
@@ -133,6 +138,7 @@ class Environment:
             "final_observation": obs,
             "episode_return": following.episode_return,
         }
+        over = terminated | truncated
         fresh = self.reset(key, params)
-        obs, following = jax.tree.map(lambda new, old: jnp.where(truncated, new, old), fresh, (obs, following))
+        obs, following = jax.tree.map(lambda new, old: jnp.where(over, new, old), fresh, (obs, following))
         return Step(obs, following, reward, terminated, truncated, info)

@@ -8,6 +8,7 @@ import dataclasses
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
+from flax import struct
 from jax import Array
 
 from thzjax.beamforming.frame import Frame, overlaps, surface_phases
@@ -60,3 +61,28 @@ class PaperObservation:
         H = system.effective_channel(channels, reflection)
         H = H * as_complex(jnp.sqrt(params.power_w / params.noise_w))
         return jnp.concatenate([jnp.real(H), jnp.imag(H)], axis=-1)
+
+
+@struct.dataclass
+class Scene:
+    """Everything a designer may know.
+
+    Attributes:
+      params: the system's parameters.
+      channels: one drop, as the designer sees it.
+    """
+
+    params: Any
+    channels: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class WholeObservation:
+    """Parameters and channels as they are: for policies that compute a design themselves, such as unfolded solvers."""
+
+    sees_phases: ClassVar[bool] = False
+
+    def __call__(self, system: System, params: Any, channels: Any, context: Any, reflection: Array) -> Scene:
+        """The scene."""
+        del system, context, reflection
+        return Scene(params=params, channels=channels)

@@ -11,7 +11,7 @@ import numpy as np
 
 from thzjax.beamforming.anchors import anchor_rates, refuse_impossible
 from thzjax.errors import ConfigError
-from thzjax.experiment.config import RunConfig, read_config
+from thzjax.experiment.config import RunConfig, default_run, read_config
 from thzjax.experiment.evaluation import (
     HELD_OUT,
     VALIDATION,
@@ -78,8 +78,9 @@ def learned_rules(folders: Sequence[Path], scenario: Scenario) -> dict[tuple[str
                 f"own preset {config.preset!r} and overrides"
             )
         learner, untrained, trained = load_weights(config, folder)
-        usual = ("default", "primal_dual")
-        name = ", ".join([config.agent, *(o for o in (config.configuration, config.handler) if o not in usual)])
+        usual = default_run(config.agent, config.scenario)
+        unusual = [o for o in ("policy", "handler") if getattr(config, o) != getattr(usual, o)]
+        name = ", ".join([config.agent, *(getattr(config, o) for o in unusual)])
         if len(folders) > 1:
             name += f" ({folder.name})"
         rules[name, "policy"] = policy_rule(learner.env, learner.agent.policy, trained)

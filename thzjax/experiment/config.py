@@ -4,24 +4,29 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from thzjax.agents.apg import APGConfig
 from thzjax.agents.base import Agent
-from thzjax.agents.policies import GaussianPolicy, PaperPolicy
-from thzjax.agents.ppo import PPOConfig, make_ppo
+from thzjax.agents.ppo import PPOConfig
 from thzjax.agents.primal_dual import PrimalDualConfig
-from thzjax.envs.actions import Paper, Structured
+from thzjax.agents.registry import AGENTS, LearnerConfig, make_policy
+from thzjax.agents.unfolded import UnfoldedConfig
+from thzjax.envs.actions import Paper, Structured, Whole
 from thzjax.envs.environment import Environment
-from thzjax.envs.observations import PaperObservation, StructuredObservation
+from thzjax.envs.observations import PaperObservation, StructuredObservation, WholeObservation
 from thzjax.errors import ConfigError
 from thzjax.experiment.overrides import apply_overrides, from_json, to_json
-from thzjax.systems.irs_isac import IrsIsac
+from thzjax.systems.base import System
+from thzjax.systems.hris_scenario import HrisScenario
 from thzjax.systems.irs_scenario import IrsScenario
-from thzjax.systems.scenario import preset
+from thzjax.systems.scenario import Scenario, preset
 
-AGENTS = ("ppo",)
 CONFIGURATION_NAMES = ("default", "paper")
-HANDLERS = ("primal_dual", "projection")
-QUICK_STEPS = 200_000
+HANDLERS = ("primal_dual", "projection", "penalty")
+QUICK_STEPS = {"apg": 20_000}
+"""Steps of `--quick`, where they are not `QUICK`."""
+QUICK = 200_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +35,11 @@ class RunConfig:
 
     Attributes:
       preset: the preset the scenario came from.
-      agent: learner, from `AGENTS`.
-      configuration: "default" (structured action) or "paper" (paper A's networks and raw action).
-      handler: "primal_dual" (constraints hold on average) or "projection" (on every channel, by scaling).
+      agent: learner, from `agents.registry.AGENTS`.
+      policy: what it learns: "structured" (a few numbers in the form of good designs), "residual" (corrections of a
+        classical design), "paper" (paper A's networks and raw action), or "unfolded" (layers of an optimiser).
+      handler: "primal_dual" (constraints hold on average), "projection" (on every channel, by scaling, as far as that
+        goes) or "penalty" (a fixed price on what violates).
       horizon: steps per episode.
       seed: fixes everything random in the run.
       steps: environment steps, rounded up to whole logged chunks.
@@ -40,13 +47,14 @@ class RunConfig:
       validation_seed: draws them; like the seed of the held-out channels it is independent of `seed`.
       updates_per_record: updates in one compiled chunk and one line of metrics.
       records_per_checkpoint: chunks between checkpoints.
+      stop_when_satisfied: an episode ends when all constraints hold (paper B's rule).
       scenario: the link.
-      ppo: the learner's hyper-parameters.
+      learner: the learner's hyper-parameters.
     """
 
     preset: str = "paper-a"
     agent: str = "ppo"
-    configuration: str = "default"
+    policy: str = "structured"
     handler: str = "primal_dual"
     horizon: int = 1
     seed: int = 0
@@ -55,16 +63,20 @@ class RunConfig:
     validation_seed: int = 1
     updates_per_record: int = 8
     records_per_checkpoint: int = 8
-    scenario: IrsScenario = IrsScenario()
-    ppo: PPOConfig = PPOConfig()
+    stop_when_satisfied: bool = False
+    scenario: Scenario = IrsScenario()
+    learner: LearnerConfig = PPOConfig()
 
     def __post_init__(self) -> None:
         if self.agent not in AGENTS:
             raise ConfigError(f"agent {self.agent!r} is unknown: use one of {', '.join(AGENTS)}")
-        if self.configuration not in CONFIGURATION_NAMES:
+        kind = AGENTS[self.agent]
+        if self.policy not in kind.policies:
             raise ConfigError(
-                f"configuration {self.configuration!r} is unknown: use one of {', '.join(CONFIGURATION_NAMES)}"
+                f"{self.agent} cannot learn policy {self.policy!r}: use one of {', '.join(kind.policies)}"
             )
+        if type(self.learner) is not kind.config:
+            raise ConfigError(f"{self.agent} needs {kind.config.__name__}, not {type(self.learner).__name__}")
         if self.handler not in HANDLERS:
             raise ConfigError(f"handler {self.handler!r} is unknown: use one of {', '.join(HANDLERS)}")
         if not 0 <= self.seed < 2**31:
@@ -72,13 +84,15 @@ class RunConfig:
         for name in ("steps", "horizon", "validation_channels", "updates_per_record", "records_per_checkpoint"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
-        if self.configuration == "paper" and self.scenario.phase_bits < 1:
+        if self.policy == "paper" and not isinstance(self.scenario, IrsScenario):
+            raise ConfigError("policy 'paper' is paper A's: on paper B's system use structured, residual or unfolded")
+        if self.policy == "paper" and self.scenario.phase_bits < 1:
             raise ConfigError("the paper configuration chooses discrete phases: set phase_bits to at least 1")
 
     @property
     def records(self) -> int:
         """Logged chunks of the whole run."""
-        per_record = self.ppo.steps_per_update * self.updates_per_record
+        per_record = self.learner.steps_per_update * self.updates_per_record
         return -(-self.steps // per_record)
 
     @property
@@ -90,30 +104,64 @@ class RunConfig:
 # Paper A, Section VI: 30- and 20-unit networks (in the policy), rates 1e-3 and 2e-3, 50 steps an episode, batch 32,
 # primal-dual steps 1e-3. It gives no discount, no number of environments and no
 # number of epochs; those are this project's.
-_PAPER_PPO = PPOConfig(
-    num_envs=16,
-    rollout=50,
-    epochs=1,
-    minibatches=25,
-    actor_rate=1e-3,
-    entropy=0.0,
-    decay_rates=False,
-    gamma=0.5,
-    primal_dual=PrimalDualConfig(step_x=1e-3, step_lambda=1e-3, step_mu=1e-3),
-)
-CONFIGURATIONS: dict[str, RunConfig] = {
-    "default": RunConfig(),
-    "paper": RunConfig(configuration="paper", horizon=50, steps=1_000_000, updates_per_record=20, ppo=_PAPER_PPO),
+_PAPER: dict[str, Any] = {
+    "num_envs": 16,
+    "rollout": 50,
+    "actor_rate": 1e-3,
+    "entropy": 0.0,
+    "decay_rates": False,
+    "gamma": 0.5,
+    "primal_dual": PrimalDualConfig(step_x=1e-3, step_lambda=1e-3, step_mu=1e-3),
 }
+_PAPER_PPO = {"epochs": 1, "minibatches": 25}
 PAPER_CLIP = {"paper-a-literal": 2.0}
 """Presets whose PPO clip is the paper's own 2, which bounds the ratio to [-1, 3]: no clipping from below."""
+# 300 updates of 256 channels reach on `paper-a` what more reach; `paper-b` has four users to serve on every channel.
+APG = APGConfig()
+APG_HYBRID = APGConfig(num_envs=64, unfolded=UnfoldedConfig(layers=10, width=24, starts=("focused_sum", "focused")))
+APG_STEPS, APG_HYBRID_STEPS = 76_800, 64_000
+OFF_POLICY_STEPS = 200_000
+
+
+def default_run(agent: str, scenario: Scenario, configuration: str = "default") -> RunConfig:
+    """The run that an agent makes on a kind of scenario unless told otherwise.
+
+    Raises:
+      ConfigError: an unknown agent or configuration.
+    """
+    if agent not in AGENTS:
+        raise ConfigError(f"agent {agent!r} is unknown: use one of {', '.join(AGENTS)}")
+    if configuration not in CONFIGURATION_NAMES:
+        raise ConfigError(f"configuration {configuration!r} is unknown: use one of {', '.join(CONFIGURATION_NAMES)}")
+    kind = AGENTS[agent]
+    hybrid = isinstance(scenario, HrisScenario)
+    if configuration == "paper":
+        if "paper" not in kind.policies:
+            known = ", ".join(name for name in AGENTS if "paper" in AGENTS[name].policies)
+            raise ConfigError(f"{agent} has no paper configuration: use one of {known}")
+        learner = kind.config(**_PAPER, **(_PAPER_PPO if agent == "ppo" else {}))
+        return RunConfig(
+            agent=agent, policy="paper", scenario=scenario, learner=learner, horizon=50, steps=1_000_000,
+            updates_per_record=20,
+        )  # fmt: skip
+    if agent == "apg":
+        return RunConfig(
+            agent=agent, policy="unfolded", scenario=scenario, learner=APG_HYBRID if hybrid else APG,
+            handler="projection", steps=APG_HYBRID_STEPS if hybrid else APG_STEPS,
+            updates_per_record=10, validation_channels=128 if hybrid else 512,
+        )  # fmt: skip
+    steps = OFF_POLICY_STEPS if hasattr(kind.config, "policy") else 2_000_000
+    return RunConfig(
+        agent=agent, scenario=scenario, learner=kind.config(), steps=steps,
+        updates_per_record=64 if agent != "ppo" else 8, validation_channels=128 if hybrid else 512,
+    )  # fmt: skip
 
 
 def resolve(
     preset_name: str,
     agent: str = "ppo",
     configuration: str = "default",
-    handler: str = "primal_dual",
+    handler: str | None = None,
     seed: int = 0,
     steps: int | None = None,
     quick: bool = False,
@@ -124,25 +172,21 @@ def resolve(
     Raises:
       ConfigError: anything unknown or impossible.
     """
-    scenario = preset(preset_name)
-    if not isinstance(scenario, IrsScenario):
-        raise ConfigError(
-            f"no learner runs on {preset_name} yet: `thzjax compare {preset_name}` judges the classical designs there"
-        )
-    if configuration not in CONFIGURATIONS:
-        raise ConfigError(f"configuration {configuration!r} is unknown: use one of {', '.join(CONFIGURATION_NAMES)}")
-    base = CONFIGURATIONS[configuration]
-    ppo = base.ppo
-    if preset_name in PAPER_CLIP:
-        ppo = dataclasses.replace(ppo, clip=PAPER_CLIP[preset_name])
-    if handler == "projection":
+    base = default_run(agent, preset(preset_name), configuration)
+    handler = handler or base.handler
+    learner = base.learner
+    if preset_name in PAPER_CLIP and agent == "ppo":
+        learner = dataclasses.replace(learner, clip=PAPER_CLIP[preset_name])
+    prices = learner.primal_dual
+    if handler == "projection" and not isinstance(base.scenario, HrisScenario):
         # Nothing is left to average: the multipliers rest at 0 and no margin is needed.
-        ppo = dataclasses.replace(ppo, primal_dual=dataclasses.replace(ppo.primal_dual, margin=0.0))
+        prices = dataclasses.replace(prices, margin=0.0)
+    if handler == "penalty":
+        prices = dataclasses.replace(prices, kind="penalty")
+    learner = dataclasses.replace(learner, primal_dual=prices)
     if steps is None:
-        steps = min(base.steps, QUICK_STEPS) if quick else base.steps
-    config = dataclasses.replace(
-        base, preset=preset_name, agent=agent, handler=handler, seed=seed, steps=steps, scenario=scenario, ppo=ppo
-    )
+        steps = min(base.steps, QUICK_STEPS.get(agent, QUICK)) if quick else base.steps
+    config = dataclasses.replace(base, preset=preset_name, handler=handler, seed=seed, steps=steps, learner=learner)
     return apply_overrides(config, overrides)
 
 
@@ -161,7 +205,9 @@ def read_config(path: Path) -> RunConfig:
     if not isinstance(data, dict):
         raise ConfigError(f"{path} holds no configuration: a JSON object is needed")
     try:
-        return from_json(RunConfig(), data, str(path))
+        # Agent and preset tell which hyper-parameters and which scenario the rest holds.
+        default = default_run(data.get("agent", "ppo"), preset(data.get("preset", "paper-a")))
+        return from_json(default, data, str(path))
     except (TypeError, AttributeError) as error:
         raise ConfigError(f"{path} is not a configuration ({error})") from None
 
@@ -171,25 +217,25 @@ def config_json(config: RunConfig) -> str:
     return json.dumps(to_json(config), indent=2) + "\n"
 
 
-def make_environment(config: RunConfig, system: IrsIsac) -> Environment:
+def make_environment(config: RunConfig, system: System) -> Environment:
     """The environment of a run."""
-    paper = config.configuration == "paper"
+    actions, observations = {
+        "structured": (Structured(), StructuredObservation()),
+        "residual": (Structured(), StructuredObservation()),
+        "paper": (Paper(), PaperObservation()),
+        "unfolded": (Whole(), WholeObservation()),
+    }[config.policy]
     return Environment(
         system=system,
-        actions=Paper() if paper else Structured(),
-        observations=PaperObservation() if paper else StructuredObservation(),
+        actions=actions,
+        observations=observations,
         horizon=config.horizon,
-        delayed_phases=paper,
+        delayed_phases=config.policy == "paper",
         meet_constraints=config.handler == "projection",
+        stop_when_satisfied=config.stop_when_satisfied,
     )
 
 
 def make_agent(config: RunConfig, env: Environment) -> Agent:
     """The learner of a run."""
-    spec = env.system.spec
-    if config.configuration == "paper":
-        policy = PaperPolicy(spec.users, spec.antennas, spec.elements, 2**spec.phase_bits)
-    else:
-        size = env.actions.zeros(spec).shape[0]
-        policy = GaussianPolicy(size, tuple(config.ppo.hidden), config.ppo.log_std)
-    return make_ppo(env, policy, config.ppo, config.total_updates)
+    return AGENTS[config.agent].make(env, make_policy(env, config.learner), config.learner, config.total_updates)

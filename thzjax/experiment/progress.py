@@ -12,7 +12,7 @@ def describe(metrics: dict[str, Any]) -> str:
     parts = [f"return {metrics['episode_return']:.2f}", f"sum rate {metrics['sum_rate']:.2f}"]
     if "pattern_error" in metrics:
         parts.append(f"pattern error {metrics['pattern_error']:.2f}")
-    parts += [f"mu {metrics[name]:.2f}" for name in metrics if name == "mu/beam_pattern"]
+    parts += [f"{name} {value:.2f}" for name, value in metrics.items() if name.startswith("mu/") and value >= 0.005]
     parts += [f"lambda {metrics['lambda_mean']:.2f}", f"feasible {metrics['validation/rate_feasible']:.3f}"]
     return ", ".join(parts)
 
@@ -27,7 +27,7 @@ class TrainingProgress:
     def start(self, config: Any, done: int) -> None:
         """Begin at record `done` of the run."""
         self._total = config.records
-        self._steps = config.ppo.steps_per_update * config.updates_per_record
+        self._steps = config.learner.steps_per_update * config.updates_per_record
         if not sys.stderr.isatty():
             print(f"compiling, then {config.records - done} of {config.records} records to go", file=sys.stderr)
             return

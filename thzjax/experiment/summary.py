@@ -82,7 +82,7 @@ def _report_data(folder: Path, config: Any, result: Comparison) -> ReportData:
         scenario={name: str(value) for name, value in to_json(scenario).items()},
         settings={
             "agent": config.agent,
-            "configuration": config.configuration,
+            "policy": config.policy,
             "constraint handler": config.handler,
             "seed": str(config.seed),
             "environment steps": f"{records[-1]['env_steps']:,}",

@@ -79,9 +79,9 @@ def validate(learner: Learner, state: Any, channels: Any) -> dict[str, jax.Array
     return {
         "validation/rate": jnp.mean(result.rate),
         "validation/rate_feasible": jnp.mean(result.rate_feasible),
-        "validation/pattern_error": jnp.mean(result.measures["pattern_error"]),
         "validation/violation_rate": jnp.mean((~result.satisfied).astype(float)),
-    }
+        "validation/violation_rate_feasible": jnp.mean((~result.satisfied_feasible).astype(float)),
+    } | {f"validation/{name}": jnp.mean(value) for name, value in result.measures.items()}
 
 
 def environment_record(config: RunConfig) -> dict[str, Any]:
@@ -157,15 +157,15 @@ def run_training(config: RunConfig, folder: Path, progress: Any) -> int:
         chunk = jax.jit(make_chunk(learner), donate_argnums=0).lower(state, channels).compile()
         append_record(timing_file, {"record": done, "compile_s": round(time.perf_counter() - begin, 3)})
         episodes = read_records(metrics_file)[-1]["episodes"]
-        steps_per_record = config.updates_per_record * config.ppo.steps_per_update
+        steps_per_record = config.updates_per_record * config.learner.steps_per_update
         try:
             for record in range(done + 1, config.records + 1):
                 begin = time.perf_counter()
                 state, metrics = chunk(state, channels)
                 numbers = _numbers(metrics)
-                if config.scenario.pattern_threshold is not None and "slack/beam_pattern" in numbers:
-                    error = config.scenario.pattern_threshold * (1 - numbers["slack/beam_pattern"])
-                    numbers["pattern_error"] = error
+                threshold = getattr(config.scenario, "pattern_threshold", None)
+                if threshold is not None and "slack/beam_pattern" in numbers:
+                    numbers["pattern_error"] = threshold * (1 - numbers["slack/beam_pattern"])
                 seconds = time.perf_counter() - begin
                 bad = [name for name, value in numbers.items() if not math.isfinite(value)]
                 if bad:

@@ -1,0 +1,141 @@
+"""Analytic policy gradient: climb the Lagrangian by its gradient through the simulator, on fresh channels every update.
+
+No sampled action, no value estimate: the channel, the design and the rates are one differentiable program. One network,
+trained once, amortises the optimisation over all channels.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jax import Array
+
+from thzjax.agents.base import Agent, descend
+from thzjax.agents.on_policy import check_settings
+from thzjax.agents.primal_dual import Duals, PrimalDualConfig, init_duals, lagrangian, priced, update_duals
+from thzjax.agents.unfolded import UnfoldedConfig
+from thzjax.envs.environment import Environment
+from thzjax.systems.base import satisfied
+
+
+@dataclasses.dataclass(frozen=True)
+class APGConfig:
+    """Hyper-parameters.
+
+    Attributes:
+      num_envs: fresh channels in every update.
+      actor_rate: Adam learning rate at the start; it falls along half a cosine to 0 over the run.
+      max_grad_norm: global norm to which gradients are clipped.
+      hidden, log_std: network of a policy that is no `unfolded` one (the deviation is not used).
+      unfolded: layers of the unfolded policy.
+      primal_dual: prices of the constraints that the design does not meet in closed form.
+    """
+
+    num_envs: int = 256
+    actor_rate: float = 5e-3
+    max_grad_norm: float = 1.0
+    hidden: tuple[int, ...] = (64, 64)
+    log_std: float = -1.2
+    unfolded: UnfoldedConfig = UnfoldedConfig()
+    primal_dual: PrimalDualConfig = PrimalDualConfig(kind="per_realisation", margin=0.0, step_mu=0.5)
+
+    def __post_init__(self) -> None:
+        check_settings(self, counts=("num_envs",), positive=("actor_rate", "max_grad_norm"), shares=())
+
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps one update consumes."""
+        return self.num_envs
+
+
+@struct.dataclass
+class APGState:
+    """The whole carry.
+
+    Attributes:
+      params: {"actor": ..} and whatever else the policy has.
+      optimiser: state of the optimiser.
+      duals: multipliers.
+      key: random key.
+      updates: updates done, int32.
+    """
+
+    params: Any
+    optimiser: Any
+    duals: Duals
+    key: Array
+    updates: Array
+
+
+def make_apg(env: Environment, policy: Any, config: APGConfig, total_updates: int) -> Agent:
+    """Gradient ascent on E Lagrangian(outcome(channels, policy(channels))).
+
+    Discrete phases have no gradient: the training designs are those of the continuous surface, which a policy with a
+    `relaxed` action (`UnfoldedPolicy`) blurs by as much as the levels round. What is judged is on the levels.
+
+    Args:
+      env: the environment.
+      policy: `mode(weights, obs)`, differentiable, and perhaps `relaxed(weights, obs, key)`.
+      config: hyper-parameters.
+      total_updates: length of the run, over which the learning rate falls.
+    """
+    smooth = dataclasses.replace(env, system=env.system.continuous)
+    schedule = optax.cosine_decay_schedule(config.actor_rate, total_updates)
+    optimiser = optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.adam(schedule))
+    # A channel whose gradient is not finite costs one update, not the run.
+    optimiser = optax.apply_if_finite(optimiser, max_consecutive_errors=5)
+
+    def fresh(key: Array, params: Any) -> tuple[Any, Any]:
+        return jax.vmap(smooth.reset, in_axes=(0, None))(jax.random.split(key, config.num_envs), params)
+
+    def init(key: Array, params: Any) -> APGState:
+        key_env, key_policy, key = jax.random.split(key, 3)
+        obs, _ = smooth.reset(key_env, params)
+        weights = policy.init(key_policy, obs)
+        return APGState(
+            params=weights,
+            optimiser=optimiser.init(weights),
+            duals=init_duals(env.system.spec.users, env.system.constraints, config.primal_dual),
+            key=key,
+            updates=jnp.zeros((), jnp.int32),
+        )
+
+    def update(state: APGState, params: Any) -> tuple[APGState, dict[str, Array]]:
+        key_env, key_action, key = jax.random.split(state.key, 3)
+        obs, env_states = fresh(key_env, params)
+
+        def loss(weights: Any) -> tuple[Array, Any]:
+            if hasattr(policy, "relaxed"):
+                action = policy.relaxed(weights, obs, key_action)
+            else:
+                action = policy.mode(weights, obs)
+            design, _ = jax.vmap(smooth.design, in_axes=(None, 0, 0))(params, env_states, action)
+            outcome = jax.vmap(smooth.system.outcome, in_axes=(None, 0, 0))(params, env_states.channels, design)
+            value = lagrangian(state.duals, outcome.rates, priced(outcome.slack, config.primal_dual))
+            return -jnp.mean(value), outcome
+
+        (value, outcome), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+        weights, opt_state = descend(optimiser, gradient, state.optimiser, state.params)
+        mean_rates = jnp.mean(outcome.rates, axis=0)
+        mean_priced = jax.tree.map(jnp.mean, priced(outcome.slack, config.primal_dual))
+        duals = update_duals(state.duals, mean_rates, mean_priced, config.primal_dual)
+        held = satisfied(outcome.slack).astype(mean_rates.dtype)
+        metrics = {
+            "policy_loss": value,
+            "gradient_norm": optax.global_norm(gradient),
+            "sum_rate": jnp.sum(mean_rates),
+            "episodes": jnp.asarray(config.num_envs),
+            "episode_return": jnp.sum(mean_rates),
+            "violation_rate": 1 - jnp.mean(held),
+            "x_sum": jnp.sum(duals.x),
+            "lambda_mean": jnp.mean(duals.lam),
+        }
+        metrics |= {f"slack/{name}": jnp.mean(value) for name, value in outcome.slack.items()}
+        metrics |= {f"mu/{name}": value for name, value in duals.mu.items()}
+        state = state.replace(params=weights, optimiser=opt_state, duals=duals, key=key, updates=state.updates + 1)
+        return state, metrics
+
+    return Agent(init, update, policy, config.steps_per_update)

@@ -1,0 +1,59 @@
+"""Every learner by name: its hyper-parameters, how it is made, and the policy that fits an environment."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from thzjax.agents.a2c import A2CConfig, make_a2c
+from thzjax.agents.a3c import A3CConfig, make_a3c
+from thzjax.agents.apg import APGConfig, make_apg
+from thzjax.agents.base import Agent
+from thzjax.agents.ddpg import DDPGConfig, make_ddpg
+from thzjax.agents.policies import GaussianPolicy, PaperPolicy
+from thzjax.agents.ppo import PPOConfig, make_ppo
+from thzjax.agents.reinforce import ReinforceConfig, make_reinforce
+from thzjax.agents.sac import SACConfig, make_sac
+from thzjax.agents.td3 import TD3Config, make_td3
+from thzjax.agents.unfolded import UnfoldedPolicy
+from thzjax.envs.actions import Paper, Whole
+from thzjax.envs.environment import Environment
+
+LearnerConfig = PPOConfig | A2CConfig | A3CConfig | ReinforceConfig | DDPGConfig | TD3Config | SACConfig | APGConfig
+
+
+class Kind(NamedTuple):
+    """A learner.
+
+    Attributes:
+      config: class of its hyper-parameters.
+      make: `(env, policy, config, total_updates) -> Agent`.
+      policies: the run configuration's `policy` values that it can learn.
+    """
+
+    config: type
+    make: Callable[..., Agent]
+    policies: tuple[str, ...]
+
+
+STOCHASTIC = ("structured", "paper", "residual")
+AGENTS: dict[str, Kind] = {
+    "ppo": Kind(PPOConfig, make_ppo, STOCHASTIC),
+    "a2c": Kind(A2CConfig, make_a2c, STOCHASTIC),
+    "a3c": Kind(A3CConfig, make_a3c, STOCHASTIC),
+    "reinforce": Kind(ReinforceConfig, make_reinforce, STOCHASTIC),
+    "ddpg": Kind(DDPGConfig, make_ddpg, ("structured", "residual")),
+    "td3": Kind(TD3Config, make_td3, ("structured", "residual")),
+    "sac": Kind(SACConfig, make_sac, ("structured", "residual")),
+    "apg": Kind(APGConfig, make_apg, ("unfolded", "structured", "residual")),
+}
+
+
+def make_policy(env: Environment, config: LearnerConfig) -> Any:
+    """The policy that learns this environment's action map with these hyper-parameters."""
+    spec = env.system.spec
+    if isinstance(env.actions, Whole):
+        return UnfoldedPolicy(env.system, config.unfolded)
+    if isinstance(env.actions, Paper):
+        return PaperPolicy(spec.users, spec.antennas, spec.elements, 2**spec.phase_bits)
+    if hasattr(config, "policy"):
+        return config.policy(env)
+    return GaussianPolicy(env.actions.zeros(spec).shape[0], tuple(config.hidden), config.log_std)

@@ -1,0 +1,398 @@
+"""The unfolded policy: a few steps of an optimiser, decided by small networks that all users and elements share.
+
+A layer makes one WMMSE-like solve for the beams and one step of the phases. The networks see what an optimiser sees:
+rates, slack, and each user's rate gradient in the frame of each element's present reflection. So one set of weights
+serves any K and N, in any order, whatever the phase of a user's channel.
+"""
+
+import dataclasses
+import math
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax import Array, lax
+
+from thzjax.beamforming import linear
+from thzjax.beamforming.designs import SURFACES
+from thzjax.beamforming.gradient import best_start
+from thzjax.beamforming.score import finished
+from thzjax.beamforming.sensing_stream import sensing_direction, with_sensing_stream
+from thzjax.beamforming.subspace import compact, lift
+from thzjax.errors import ConfigError
+from thzjax.linalg import solve_hermitian
+from thzjax.numeric import abs2, angle_or_zero, as_complex, hermitian, matmul
+from thzjax.systems.base import Design, System
+
+USER_FEATURES = 4
+ELEMENT_FEATURES = 7
+LAYER_NUMBERS = 4
+"""Numbers of a layer beside the prices: ridge, damping of the beams and of the phases, share of the sensing stream."""
+
+
+@dataclasses.dataclass(frozen=True)
+class UnfoldedConfig:
+    """Sizes of the unfolded policy.
+
+    Attributes:
+      layers: steps of beams and phases.
+      beam_layers: steps of the beams alone, on the finished surface.
+      rounds: after training, searches of the surface's levels, each followed by the beam layers; 0 rounds only.
+      width, state: of the networks; an element remembers `state` numbers from layer to layer.
+      starts: surfaces (of `beamforming.designs.SURFACES`) to start from; the best result is taken.
+      dither: in training, phases are blurred over this share of a level's width, as rounding does.
+    """
+
+    layers: int = 6
+    beam_layers: int = 2
+    rounds: int = 2
+    width: int = 16
+    state: int = 4
+    starts: tuple[str, ...] = ("focused",)
+    dither: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, least in {"layers": 1, "beam_layers": 1, "rounds": 0, "width": 1, "state": 0}.items():
+            if getattr(self, name) < least:
+                raise ConfigError(f"unfolded.{name}={getattr(self, name)} must be at least {least}")
+        for name in self.starts or ("none",):
+            if name not in SURFACES:
+                raise ConfigError(f"unfolded.starts: surface {name!r} is unknown: use some of {', '.join(SURFACES)}")
+
+
+class Decisions(nn.Module):
+    """The networks of one layer.
+
+    Attributes:
+      constraints: C, of the system.
+      width: of the hidden layers.
+      state: numbers that an element remembers from layer to layer.
+    """
+
+    constraints: int
+    width: int
+    state: int
+
+    def setup(self) -> None:
+        small = nn.initializers.normal(0.1)
+        self.user_in = nn.Dense(self.width)
+        self.user_mid = nn.Dense(self.width)
+        self.user_out = nn.Dense(1, kernel_init=small)
+        self.whole_out = nn.Dense(LAYER_NUMBERS + self.constraints, kernel_init=small)
+        self.pair_in = nn.Dense(self.width)
+        self.pair_mid = nn.Dense(self.width)
+        self.element_in = nn.Dense(self.width)
+        self.element_out = nn.Dense(2 + self.state, kernel_init=small)
+
+    def users(self, features: Array, whole: Array) -> tuple[Array, Array, Array]:
+        """`[K, F]` and `[X]` -> (hidden `[K, width]`, log weight `[K]`, numbers of the layer `[4 + C]`)."""
+        users = features.shape[0]
+        pooled = jnp.concatenate([jnp.mean(features, axis=0), jnp.max(features, axis=0), whole])
+        pooled = jnp.broadcast_to(pooled[None], (users, pooled.shape[0]))
+        hidden = nn.silu(self.user_in(jnp.concatenate([features, pooled], axis=-1)))
+        hidden = nn.silu(self.user_mid(hidden))
+        return hidden, self.user_out(hidden)[:, 0], self.whole_out(jnp.mean(hidden, axis=0))
+
+    def elements(self, pairs: Array, hidden: Array, features: Array, state: Array) -> tuple[Array, Array, Array]:
+        """(turn `[N]`, change of the logarithmic amplitude `[N]`, state `[N, X]`).
+
+        `pairs[K, N, 2]` holds every user's gradient at every element, `hidden[K, width]` the users, `features[N, F]`
+        what the users' sum and the constraints ask for.
+        """
+        # One weight matrix on both, without laying the users out over the elements.
+        of_user = self.pair_mid(hidden)[:, None, :]
+        pooled = jnp.mean(nn.silu(self.pair_in(pairs) + of_user), axis=0)
+        out = self.element_out(nn.silu(self.element_in(jnp.concatenate([pooled, features, state], axis=-1))))
+        return out[:, 0], out[:, 1], jnp.tanh(out[:, 2:])
+
+
+@struct.dataclass
+class Point:
+    """Where the layers stand.
+
+    Attributes:
+      phase: `[N]` [rad].
+      gain: amplitude over the largest, `[N]`.
+      state: what the elements remember, `[N, X]`.
+      beamformer, reflection: the design, within its powers.
+    """
+
+    phase: Array
+    gain: Array
+    state: Array
+    beamformer: Array
+    reflection: Array
+
+
+class Step(NamedTuple):
+    """What a layer does: its weights, and whether it first settles or searches the surface, and moves it."""
+
+    weights: Any
+    settle: Array
+    search: Array
+    move: Array
+
+
+def _squashed(x: Array) -> Array:
+    """Odd, within (-1, 1)."""
+    return x / (1 + jnp.abs(x))
+
+
+@dataclasses.dataclass(frozen=True)
+class UnfoldedPolicy:
+    """Layers of beams and phases, then layers of beams alone, from one or several closed-form starts.
+
+    Attributes:
+      system: what is designed for; sizes are read off the channels, the constraints are fixed.
+      config: sizes of the policy.
+    """
+
+    system: System
+    config: UnfoldedConfig = UnfoldedConfig()
+
+    @property
+    def _constraints(self) -> int:
+        return max(len(self.system.constraints), 1)
+
+    def _network(self) -> Decisions:
+        return Decisions(self._constraints, self.config.width, self.config.state)
+
+    def init(self, key: Array, obs: Any) -> dict[str, Any]:
+        """Weights of every layer; untrained ones take steps of WMMSE and gradient ascent."""
+        del obs
+        users, elements = 2, 3
+
+        def touch(network: Decisions) -> Any:
+            hidden, _, _ = network.users(jnp.zeros((users, USER_FEATURES)), jnp.zeros((self._constraints + 1,)))
+            pairs, features = jnp.zeros((users, elements, 2)), jnp.zeros((elements, ELEMENT_FEATURES))
+            return network.elements(pairs, hidden, features, jnp.zeros((elements, self.config.state)))
+
+        keys = jax.random.split(key, self.config.layers + self.config.beam_layers)
+        return {"actor": jax.vmap(lambda k: self._network().init(k, method=touch))(keys)}
+
+    def mode(self, weights: Any, obs: Any) -> Design:
+        """The design for `obs.channels` under `obs.params`, on the surface's levels, `[...]`."""
+        if obs.channels.direct.ndim > 2:
+            return jax.vmap(self.mode, in_axes=(None, 0))(weights, obs)
+        return self._best(weights, obs, None)
+
+    def relaxed(self, weights: Any, obs: Any, key: Array) -> Design:
+        """As `mode`, but differentiable: phases are blurred where `mode` rounds them, `[E, ...]`."""
+        blur = jax.random.uniform(key, obs.channels.surface_to_user[..., 0, :].shape, minval=-0.5, maxval=0.5)
+        return jax.vmap(self._best, in_axes=(None, 0, 0))(weights, obs, blur)
+
+    def _best(self, weights: Any, obs: Any, blur: Array | None) -> Design:
+        """The best result over the starts, one channel."""
+        system = self.system if blur is None else self.system.continuous
+        channels, basis = compact(system, obs.channels)
+        starts = [SURFACES[name](system, channels, jax.random.key(0)) for name in self.config.starts]
+        designs = jax.vmap(lambda phase: self._run(weights, obs.params, channels, phase, blur))(jnp.stack(starts))
+        if len(starts) == 1:
+            design = jax.tree.map(lambda x: x[0], designs)
+        else:
+            designs, scores = jax.vmap(lambda d: finished(system, obs.params, channels, d))(designs)
+            design, _ = best_start(designs, scores)
+        return Design(lift(basis, design.beamformer), design.reflection)
+
+    def _steps(self, weights: Any, discrete: bool) -> Step:
+        """The layers in the order they are taken."""
+        layers, beams = self.config.layers, self.config.beam_layers
+        rounds = self.config.rounds if discrete else 0
+        order = np.concatenate([np.arange(layers), np.tile(np.arange(layers, layers + beams), 1 + rounds)])
+        index = np.arange(len(order))
+        later = (index - layers) % beams == 0
+        return Step(
+            weights=jax.tree.map(lambda x: x[order], weights),
+            settle=jnp.asarray(index == layers),
+            search=jnp.asarray(later & (index > layers)),
+            move=jnp.asarray(index < layers),
+        )
+
+    def _run(self, weights: Any, params: Any, channels: Any, phase: Array, blur: Array | None) -> Design:
+        system = self.system
+        discrete = bool(system.spec.phase_bits) and blur is None
+        users, silent = system.spec.users, system.spec.streams - system.spec.users
+        reflection = system.continuous.snap(params, channels, phase)
+        H = system.effective_channel(channels, reflection)
+        H = H / as_complex(jnp.sqrt(system.user_noise(params, channels, reflection)))[:, None]
+        W = system.fit_power(params, linear.rzf(H, 1.0, params.power_w))
+        W = jnp.concatenate([W, jnp.zeros((*W.shape[:-1], silent), W.dtype)], axis=-1)
+        design = self._within(params, channels, W, reflection)
+        state = jnp.zeros((phase.shape[0], self.config.state), phase.dtype)
+        point = Point(phase, jnp.ones_like(phase), state, design.beamformer, design.reflection)
+
+        def settled(point: Point) -> Array:
+            """The reflection that stays: on the levels, or blurred as if it were."""
+            if discrete:
+                psi = system.snap(params, channels, point.phase)
+                return psi * as_complex(jnp.where(system.active(channels), point.gain, 1))
+            if blur is None or not system.spec.phase_bits:
+                return point.reflection
+            width = self.config.dither * 2 * math.pi / 2**system.spec.phase_bits
+            return self._reflection(params, channels, point.phase + width * blur, point.gain)
+
+        def step(point: Point, step: Step) -> tuple[Point, None]:
+            point = point.replace(reflection=jnp.where(step.settle, settled(point), point.reflection))
+            if discrete:
+                point = lax.cond(step.search, lambda p: search_levels(system, params, channels, p), lambda p: p, point)
+            return self._layer(params, channels, point, step), None
+
+        point, _ = lax.scan(step, point, self._steps(weights["actor"], discrete))
+        W = point.beamformer
+        if silent:
+            W = system.fit_power(params, W[:, :users])
+            W = with_sensing_stream(system, params, channels, point.reflection, W)
+        return Design(W, point.reflection)
+
+    def _reflection(self, params: Any, channels: Any, phase: Array, gain: Array) -> Array:
+        psi = self.system.continuous.snap(params, channels, phase)
+        return psi * as_complex(jnp.where(self.system.active(channels), gain, 1))
+
+    def _within(self, params: Any, channels: Any, beamformer: Array, reflection: Array) -> Design:
+        """The design within its powers; the continuous surface's rules, which leave a reflection on levels there."""
+        smooth = self.system.continuous
+        return smooth.meet(params, channels, smooth.project(params, channels, Design(beamformer, reflection)))
+
+    def _layer(self, params: Any, channels: Any, point: Point, step: Step) -> Point:
+        """One layer: look, decide, turn the surface, solve for the beams."""
+        system, network = self.system, self._network()
+        users = system.spec.users
+        W, psi = point.beamformer, point.reflection
+        noise = system.user_noise(params, channels, psi)
+        heard = _listen(system, channels, W, psi, noise)
+
+        def merit(W: Array, psi: Array) -> Array:
+            """Slack of each constraint, flat where there is plenty and logarithmic where it is violated, `[C]`."""
+            slack = list(system.outcome(params, channels, Design(W, psi)).slack.values()) or [jnp.ones_like(noise[0])]
+            return -jnp.log1p(jax.nn.softplus(-8 * jnp.stack(slack)) / 8)
+
+        slack, pull = jax.vjp(merit, W, psi)
+        power = jnp.sum(abs2(W))
+        whole = jnp.concatenate([slack, jnp.log(power / params.power_w)[None] / 4])
+        hidden, log_weight, numbers = network.apply(
+            step.weights, _user_features(params.power_w, heard), whole, method="users"
+        )
+        # The offsets are what serves untrained layers best on `paper-a`, of a grid: 4.04 bit/s/Hz on 256 channels.
+        weight = jnp.exp(jnp.clip(log_weight, -4, 4))
+        ridge, prox = jnp.exp(jnp.clip(numbers[0] - 1.5, -6, 6)), jnp.exp(jnp.clip(numbers[1] + 1.5, -6, 6))
+        damping = 15 * jnp.exp(jnp.clip(numbers[2], -4, 4))
+        share = jax.nn.sigmoid(numbers[3] - 4)
+        # d/dW^* and d/dpsi^* of the priced slack: jax gives twice the conjugate.
+        toll_W, toll_psi = (jnp.conj(x) / 2 for x in pull(2.5 * jax.nn.softplus(numbers[LAYER_NUMBERS:])))
+
+        elements = jnp.asarray(psi.shape[0], power.dtype)
+        pulls = jnp.conj(psi) * as_complex(elements) * _rate_gradients(system, params, channels, psi, W, heard)
+        toll = jnp.conj(psi) * as_complex(elements) * toll_psi
+        ask = jnp.sum(as_complex(weight)[:, None] * pulls, axis=0) + toll
+        off_level = angle_or_zero(self._reflection(params, channels, point.phase, point.gain) * jnp.conj(psi))
+        active = system.active(channels).astype(power.dtype)
+        features = [*_parts(ask), *_parts(toll), _squashed(4 * off_level), point.gain, active]
+        turn, louder, state = network.apply(
+            step.weights, jnp.stack(_parts(pulls), axis=-1), hidden, jnp.stack(features, axis=-1), point.state,
+            method="elements",
+        )  # fmt: skip
+        # A step of minorisation-maximisation, psi <- phasor(damping psi + gradient), and what the network adds.
+        turn = jnp.arctan2(jnp.imag(ask), damping + jnp.maximum(jnp.real(ask), 0)) + math.pi / 4 * jnp.tanh(turn)
+        phase = jnp.where(step.move, point.phase + turn, point.phase)
+        louder = jnp.where(step.move, jnp.clip(louder, -2, 2), 0)
+        gain = jnp.clip(point.gain * jnp.exp(louder), 1e-3, 1)
+        psi = jnp.where(step.move, self._reflection(params, channels, phase, gain), psi)
+
+        # A damped step of weighted WMMSE, with the slack's gradient beside the rates'.
+        heard = _listen(system, channels, W, psi, noise)
+        H, own, W = heard.rows, heard.own, W[:, :users]
+        curvature = weight * abs2(own) / (heard.rest * heard.total)
+        A = matmul(hermitian(H) * as_complex(curvature)[None], H)
+        eye = jnp.eye(A.shape[-1], dtype=A.dtype) * as_complex(jnp.sum(curvature) / power)
+        A = A + as_complex(ridge) * eye
+        B = hermitian(H) * (as_complex(weight / heard.rest) * own)[None]
+        change = solve_hermitian(A + as_complex(prox) * eye, B + toll_W[:, :users] - matmul(A, W))
+        W = system.fit_power(params, W + change)
+        if system.spec.streams > users:
+            direction = sensing_direction(system, params, channels, psi)[:, None]
+            full = jnp.sqrt(jnp.sum(abs2(W)))
+            W = W * as_complex(jnp.sqrt(1 - share))
+            W = jnp.concatenate([W, direction * as_complex(full * jnp.sqrt(share))], axis=-1)
+        design = self._within(params, channels, W, psi)
+        return Point(phase, gain, state, design.beamformer, design.reflection)
+
+
+class Heard(NamedTuple):
+    """What the users hear, in units of their noise: rows `[K, M]`, T = H W `[K, S]`, and of each user `[K]` its own
+    amplitude T_kk, all other power and noise, and the total."""
+
+    rows: Array
+    received: Array
+    own: Array
+    rest: Array
+    total: Array
+
+
+def _listen(system: System, channels: Any, W: Array, psi: Array, noise: Array) -> Heard:
+    rows = system.effective_channel(channels, psi) / as_complex(jnp.sqrt(noise))[:, None]
+    received = matmul(rows, W)
+    own = jnp.diagonal(received)
+    rest = jnp.sum(abs2(received), axis=-1) - abs2(own) + 1
+    return Heard(rows, received, own, rest, rest + abs2(own))
+
+
+def _user_features(power_w: Array, heard: Heard) -> Array:
+    """Logarithms of SINR, received power, row norm and overlap with the other users, `[K, USER_FEATURES]`."""
+    norm2 = jnp.maximum(jnp.sum(abs2(heard.rows), axis=-1), jnp.finfo(heard.rest.dtype).tiny ** 0.5)
+    overlap = jnp.sum(abs2(matmul(heard.rows, hermitian(heard.rows))), axis=-1) / norm2**2
+    features = [jnp.log(heard.total / heard.rest), jnp.log(heard.total), jnp.log1p(power_w * norm2) / 2]
+    return jnp.stack([*features, jnp.log(jnp.maximum(overlap, 1))], axis=-1) / 2
+
+
+def _rate_gradients(system: System, params: Any, channels: Any, psi: Array, W: Array, heard: Heard) -> Array:
+    """d ln(1 + SINR_k)/d psi_n^* in closed form, `[K, N]`.
+
+    With T_ks = d_k w_s + sum_n psi_n h_kn (G w_s)_n over the root of the noise, which amplifiers add to.
+    """
+    noise = system.user_noise(params, channels, psi)
+    field = matmul(channels.bs_to_surface, W)
+    everything = matmul(heard.received, hermitian(field))  # sum_s T_ks (G w_s)_n^*
+    own = heard.own[:, None] * jnp.conj(field[:, : heard.own.shape[0]]).T
+    each = everything / as_complex(heard.total)[:, None] - (everything - own) / as_complex(heard.rest)[:, None]
+    added = system.amplified_noise(params, channels) / noise[:, None] * (1 / heard.total - 1 / heard.rest)[:, None]
+    h = jnp.conj(channels.surface_to_user) / as_complex(jnp.sqrt(noise))[:, None]
+    return h * each + as_complex(added) * psi[None]
+
+
+def _parts(x: Array) -> list[Array]:
+    """Real and imaginary part, each within (-1, 1)."""
+    return [_squashed(jnp.real(x)), _squashed(jnp.imag(x))]
+
+
+def search_levels(system: System, params: Any, channels: Any, point: Point) -> Point:
+    """Every element in turn on the level of the largest sum rate, beams and powers fixed.
+
+    A change of one element adds (psi' - psi) h_kn (G w_s)_n to what is received: a level costs K S products, not a
+    design. Amplifying elements keep their amplitude.
+    """
+    W, psi = point.beamformer, point.reflection
+    levels = 2**system.spec.phase_bits
+    phases = 2 * math.pi * jnp.arange(levels, dtype=point.phase.dtype) / levels
+    # Every level at every element, `[N, L]`.
+    options = jax.vmap(lambda phase: system.snap(params, channels, jnp.full(psi.shape, phase)), out_axes=-1)(phases)
+    loud = jnp.where(system.active(channels), jnp.abs(psi) / jnp.abs(options[:, 0]), 1)
+    options = options * as_complex(loud)[:, None]
+    noise = system.user_noise(params, channels, psi)
+    unit = as_complex(jnp.sqrt(noise))[:, None]
+    through = (channels.surface_to_user / unit).T[:, :, None] * matmul(channels.bs_to_surface, W)[:, None, :]
+    received = matmul(system.effective_channel(channels, psi) / unit, W)
+
+    def element(received: Array, parts: Any) -> tuple[Array, Array]:
+        through, now, options = parts
+        tried = received + (options - now)[:, None, None] * through
+        power = abs2(tried)
+        own = jnp.diagonal(power, axis1=-2, axis2=-1)
+        rest = jnp.sum(power, axis=-1) - own + 1
+        best = jnp.argmax(jnp.sum(jnp.log1p(own / rest), axis=-1))
+        return tried[best], options[best]
+
+    _, psi = lax.scan(element, received, (through, psi, options))
+    return point.replace(reflection=psi)
