@@ -1,22 +1,49 @@
 #!/usr/bin/env bash
-# The main job: set up, train primal-dual PPO on paper A's system, judge it on held-out channels, write the report.
-#   ./scripts/run.sh                 about two minutes on 2 CPU cores, the installation included
-#   ./scripts/run.sh --quick         a tenth of the training
-#   ./scripts/run.sh --seed 1 ...    any option of `thzjax train`, --resume RUN and --config FILE among them
+# The main job: set up, train two learners on paper A's system, an unfolded optimiser by its exact gradient and
+# primal-dual PPO, judge both on held-out channels beside the classical designs, and write one report.
+#   ./scripts/run.sh                 within six minutes on 2 CPU cores, the installation included
+#   ./scripts/run.sh --quick         a shorter training of both
+#   ./scripts/run.sh --out DIR       into DIR/apg (with the report) and DIR/ppo
+#   ./scripts/run.sh --seed 1 ...    any option of `thzjax train`; --agent NAME, --steps N, --configuration NAME,
+#                                    --config FILE and --resume RUN mean that one run alone
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/environment.sh
 
+preset=(paper-a)
+folder=runs/$(date +%Y%m%d-%H%M%S)
+place=(--out "$folder")
+single=
+report=yes
+shared=() # what both runs are given
+arguments=("$@")
+while [ $# -gt 0 ]; do
+  case $1 in
+    --resume | --resume=*) preset=() place=() single=yes ;;
+    --config | --config=*) preset=() single=yes ;;
+    --agent | --agent=* | --steps | --steps=* | --configuration | --configuration=* | -h | --help) single=yes ;;
+  esac
+  case $1 in
+    --out=*) folder=${1#--out=} place=() ;;
+    --out)
+      folder=${2:?--out needs a folder} place=()
+      shift
+      ;;
+    --no-report) report= ;;
+    *) shared+=("$1") ;;
+  esac
+  shift
+done
+
 make_environment .venv
 install .venv .
 
-preset=(paper-a)
-out=(--out "runs/$(date +%Y%m%d-%H%M%S)")
-for argument in "$@"; do
-  case $argument in
-    --resume | --resume=*) preset=() out=() ;;
-    --config | --config=*) preset=() ;;
-    --out | --out=*) out=() ;;
-  esac
+if [ -n "$single" ]; then
+  exec .venv/bin/thzjax train ${preset[@]+"${preset[@]}"} ${place[@]+"${place[@]}"} "${arguments[@]}"
+fi
+for agent in apg ppo; do
+  .venv/bin/thzjax train paper-a --agent $agent --no-report --out "$folder/$agent" ${shared[@]+"${shared[@]}"}
 done
-exec .venv/bin/thzjax train ${preset[@]+"${preset[@]}"} ${out[@]+"${out[@]}"} "$@"
+if [ -n "$report" ]; then
+  exec .venv/bin/thzjax report "$folder/apg" "$folder/ppo"
+fi

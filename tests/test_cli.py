@@ -20,7 +20,9 @@ SMALL = (
 
 BAD = {
     "preset 'paper-z' is unknown": ["train", "paper-z"],
-    "no learner runs on paper-b yet": ["train", "paper-b"],
+    "apg has no paper configuration": ["train", "paper-a", "--agent", "apg", "--configuration", "paper"],
+    "policy 'paper' is paper A's": ["train", "paper-b", "--configuration", "paper"],
+    "apg cannot learn policy 'paper'": ["train", "paper-a", "--agent", "apg", "--set", "policy=paper"],
     "num_active=81 is more than the 80 elements": ["compare", "paper-b", "--set", "num_active=81"],
     "leaves one angle unobservable": ["compare", "paper-b", "--set", "sensor_shape=1,20"],
     "target_deg=(90.0, 0.0) must lie inside": ["compare", "paper-b", "--set", "target_deg=90,0"],
@@ -41,6 +43,8 @@ BAD = {
     "--resume takes the run's own": ["train", "paper-a", "--resume", "x"],
     "channels=0 must be": ["compare", "paper-a", "--channels", "0"],
     "does not exist: is this a run folder": ["evaluate", "nowhere"],
+    "name a run folder": ["report"],
+    "named twice": ["report", "run", "./run", "--channels", "64"],
 }
 
 
@@ -67,7 +71,7 @@ def test_info_lists_presets_and_options(capsys):
     assert cli.main(["info", "paper-a", "--no-feasibility"]) == 0
     text = capsys.readouterr().out
     assert "scenario.power_w = 0.02" in text
-    assert "ppo.primal_dual.margin" in text
+    assert "learner.primal_dual.margin" in text
 
 
 def train_command(folder, steps=64 * 40):

@@ -5,7 +5,7 @@ import io
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -103,41 +103,52 @@ def train(
         return status
     _say(f"trained: {folder}")
     if report:
-        _write_report(folder, _default_channels(run))
+        _write_report([folder], _default_channels(run))
     return OK
 
 
 def _default_channels(run: "RunConfig") -> int:
     from thzjax.experiment.compare import default_channels
-    from thzjax.experiment.config import QUICK
+    from thzjax.experiment.config import default_run
 
-    return min(default_channels(run.scenario), 512 if run.steps <= QUICK else 2048)
+    shortened = run.steps < default_run(run.agent, run.scenario).steps
+    return min(default_channels(run.scenario), 512 if shortened else 2048)
 
 
-def _write_report(folder: Path, channels: int) -> None:
+def _write_report(folders: Sequence[Path], channels: int) -> None:
     from thzjax.experiment.summary import report_run
     from thzjax.experiment.tables import comparison_table
 
-    page, result = report_run(folder, channels, _progress("judging"))
+    page, result, opening = report_run(folders, channels, _progress("judging"))
     print(comparison_table(result.rows))
+    print(opening)
     print(f"report: {page}")
 
 
-def report(run: Run, /, channels: int = 2048) -> int:
+def report(runs: Runs = (), /, channels: int | None = None) -> int:
     """Judge a run on held-out channels and write its report.html, comparison.json and figures again.
 
-    Example:
+    Policies of further runs of the same scenario join the report, which the first run's folder keeps.
+
+    Examples:
       thzjax report runs/demo
+      thzjax report runs/apg runs/ppo
 
     Args:
-      run: run folder.
-      channels: held-out channels.
+      runs: run folders; the first is the report's subject.
+      channels: held-out channels; default 2048 on paper A's system, 256 on paper B's, 512 after a shortened run.
     """
-    _write_report(run, channels)
+    from thzjax.experiment.config import read_config
+
+    if not runs:
+        raise ConfigError("name a run folder, such as runs/demo")
+    if channels is None:
+        channels = _default_channels(read_config(runs[0] / "config.json"))
+    _write_report(runs, channels)
     return OK
 
 
-def evaluate(run: Run, /, channels: int = 2048, json: Path | None = None) -> int:
+def evaluate(run: Run, /, channels: int | None = None, json: Path | None = None) -> int:
     """Judge a run's trained and untrained policy on held-out channels.
 
     Example:
@@ -145,15 +156,16 @@ def evaluate(run: Run, /, channels: int = 2048, json: Path | None = None) -> int
 
     Args:
       run: run folder.
-      channels: held-out channels.
+      channels: held-out channels; default 2048 on paper A's system, 256 on paper B's.
       json: write the rows there as a JSON list.
     """
-    from thzjax.experiment.compare import HELD_OUT_SEED, compare
+    from thzjax.experiment.compare import HELD_OUT_SEED, compare, default_channels
     from thzjax.experiment.config import read_config
     from thzjax.experiment.summary import write_rows
     from thzjax.experiment.tables import comparison_table
 
     config = read_config(run / "config.json")
+    channels = default_channels(config.scenario) if channels is None else channels
     result = compare(config.scenario, [run], channels, HELD_OUT_SEED, _progress("judging"), classical=False)
     print(comparison_table(result.rows))
     if json:

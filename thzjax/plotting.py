@@ -310,6 +310,63 @@ def method_comparison(rows: Records) -> "Figure":
     return figure
 
 
+@_styled
+def constraint_violations(shares: Mapping[str, Mapping[str, tuple[float, float]]]) -> "Figure":
+    """Share of channels that violate each named constraint, as designed (open) and after the scaling (filled).
+
+    Args:
+      shares: by design, then by constraint: (as designed, after the scaling), from 0 to 1.
+    """
+    names = list(dict.fromkeys(name for by_name in shares.values() for name in by_name))
+    figure, ax = _axes(1.5 + len(names) * (0.12 + 0.16 * max(len(shares), 1)))
+    height = 0.84 / max(len(shares), 1)
+    colours = itertools.cycle([BLUE, VERMILLION, GREEN, PURPLE, INK])
+    for i, ((label, by_name), colour) in enumerate(zip(shares.items(), colours, strict=False)):
+        places = np.arange(len(names)) - 0.42 + height * (i + 0.5)
+        designed, scaled = 100 * np.array([by_name.get(name, (0, 0)) for name in names], dtype=float).reshape(-1, 2).T
+        ax.barh(places, designed, 0.8 * height, color="white", edgecolor=colour, linewidth=1)
+        ax.barh(places, scaled, 0.8 * height, color=colour, label=label)
+        for place, before, after in zip(places, designed, scaled, strict=True):
+            text = "0" if before == after == 0 else f"{before:.1f} %" + ("" if before == after else f" → {after:.1f} %")
+            ax.annotate(text, (max(before, after), place), xytext=(4, 0), textcoords="offset points", va="center",
+                        fontsize=8, color=colour)  # fmt: skip
+    ax.set_yticks(range(len(names)), names)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(False, axis="y")
+    ax.set(ylim=(len(names) - 0.5, -0.5), xlabel="channels that violate [%]")
+    ax.set_xlim(0, max(1.3 * max((100 * max(pair) for n in shares.values() for pair in n.values()), default=0), 1))
+    _legend(figure, ax)
+    return figure
+
+
+@_styled
+def multipliers(records: Records, names: Sequence[str]) -> "Figure":
+    """Multiplier of each named constraint against environment steps; below, its mean slack in training."""
+    from matplotlib.ticker import FuncFormatter
+
+    figure, (ax, below) = _axes(4.6, nrows=2, sharex=True)
+    looks = itertools.cycle(itertools.product(("-", "--"), (BLUE, VERMILLION, GREEN, PURPLE, ORANGE)))
+    right, top, slacks = 0.0, 0.0, np.zeros(0)
+    for name, (dash, colour) in zip(names, looks, strict=False):
+        price, slack = (_series(records, "env_steps", f"{kind}/{name}") for kind in ("mu", "slack"))
+        _draw(ax, price, color=colour, linestyle=dash, label=name)
+        _draw(below, slack, color=colour, linestyle=dash, label=name)
+        right, top = max(right, _largest(price, slack)), max(top, _largest(price, axis=1))
+        slacks = np.concatenate([slacks, slack[1]])
+    below.axhline(0, color=INK, linewidth=1, linestyle=":")
+    if np.abs(slacks).max(initial=0) > 10:  # a bound that hardly exists has a slack of minus millions
+        below.set_yscale("symlog", linthresh=1)
+        below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    if top == 0:
+        ax.text(0.5, 0.5, "no multiplier in use", transform=ax.transAxes, ha="center", va="center", color=GREY)
+    ax.set(ylabel="multiplier μ\n[bit/s/Hz]", ylim=(0, 1.1 * top or 1))
+    below.set_ylabel("mean slack\n[dimensionless]")
+    figure.align_ylabels([ax, below])
+    _counts(below, "environment steps", right)
+    _legend(figure, below)
+    return figure
+
+
 def _beside(ax: "Axes", place: float, text: str) -> None:
     """Text in a column right of the axes, in points, so that long labels on the left do not push it into them."""
     ax.annotate(

@@ -12,18 +12,18 @@ from thzjax.experiment.overrides import apply_overrides, differences
 def test_names_may_be_bare_or_dotted_and_values_take_the_fields_type():
     config = apply_overrides(
         RunConfig(),
-        ["power_w=0.01", "ppo.clip=0.1", "surface_shape=6,6", "pattern_threshold=none", "decay_rates=false",
+        ["power_w=0.01", "learner.clip=0.1", "surface_shape=6,6", "pattern_threshold=none", "decay_rates=false",
          "pattern_targets_deg=-30,30", "phase_levels=paper", "num_envs=64", "hidden=32,32,32"],
     )  # fmt: skip
     assert config.scenario.power_w == 0.01
-    assert config.ppo.clip == 0.1
+    assert config.learner.clip == 0.1
     assert config.scenario.surface_shape == (6, 6)
     assert config.scenario.pattern_threshold is None
-    assert config.ppo.decay_rates is False
+    assert config.learner.decay_rates is False
     assert config.scenario.pattern_targets_deg == (-30.0, 30.0)
     assert config.scenario.phase_levels == "paper"
-    assert config.ppo.num_envs == 64
-    assert config.ppo.hidden == (32, 32, 32)
+    assert config.learner.num_envs == 64
+    assert config.learner.hidden == (32, 32, 32)
 
 
 BAD = {
@@ -56,15 +56,15 @@ def test_a_configuration_survives_the_file(tmp_path, preset, configuration):
 
 
 def test_the_literal_preset_has_the_papers_clip():
-    assert resolve("paper-a-literal").ppo.clip == 2.0
-    assert resolve("paper-a").ppo.clip == 0.2
+    assert resolve("paper-a-literal").learner.clip == 2.0
+    assert resolve("paper-a").learner.clip == 0.2
 
 
 def test_the_paper_configuration_is_the_papers():
     config = resolve("paper-a", configuration="paper")
-    assert (config.horizon, config.ppo.actor_rate, config.ppo.critic_rate) == (50, 1e-3, 2e-3)
-    assert config.ppo.steps_per_update // config.ppo.minibatches == 32
-    dual = config.ppo.primal_dual
+    assert (config.horizon, config.learner.actor_rate, config.learner.critic_rate) == (50, 1e-3, 2e-3)
+    assert config.learner.steps_per_update // config.learner.minibatches == 32
+    dual = config.learner.primal_dual
     assert (dual.step_x, dual.step_lambda, dual.step_mu) == (1e-3, 1e-3, 1e-3)
 
 
@@ -74,7 +74,7 @@ def test_the_paper_configuration_is_the_papers():
         ("{", "not readable"),
         ("[]", "JSON object"),
         ('{"colour": 1}', "'colour' is unknown"),
-        ('{"ppo": 3}', "not a con"),
+        ('{"learner": 3}', "not a con"),
     ],
 )
 def test_a_broken_configuration_file_is_refused(tmp_path, text, message):

@@ -67,9 +67,7 @@ def test_the_environment_observes_the_estimate_and_pays_for_the_truth():
     env, params = learner.env, learner.params
     obs, state = env.reset(jax.random.key(0), params)
     assert not np.allclose(state.estimate.direct, state.channels.direct)
-    expected = env.observations(
-        env.system, params, state.estimate, env.actions.context(state.estimate), state.reflection
-    )
+    expected = env.observations(env.system, params, state.estimate, state.context, state.reflection)
     chex.assert_trees_all_close(obs, expected, rtol=1e-5)
     weights = learner.init().params
     action = learner.agent.policy.mode(weights, obs)

@@ -17,6 +17,8 @@ from thzjax.errors import ConfigError
 from thzjax.systems.base import Design, System, satisfied
 from thzjax.systems.common import random_phases
 
+STARTS = ("random", "identity")
+
 
 @struct.dataclass
 class State:
@@ -28,6 +30,7 @@ class State:
       context: what the action and observation maps derive once from it.
       obs: the present observation.
       reflection: the surface's present phases, `[N]`.
+      beamformer: the present beams `[M, S]`, where the observation map sees them; else none.
       step: steps taken, int32.
       episode_return: sum of rewards so far.
     """
@@ -39,6 +42,7 @@ class State:
     reflection: Array
     step: Array
     episode_return: Array
+    beamformer: Array | None = None
 
     @property
     def seen(self) -> Any:
@@ -66,6 +70,9 @@ class Environment:
       actions: action map (`envs.actions`).
       observations: observation map (`envs.observations`).
       horizon: steps per episode, all on one drop.
+      start: what stands when an episode begins, where that is seen or acts: "random", uniform phases; or "identity",
+        psi of ones and W of the first columns of an identity matrix, scaled to the power budget (paper B). Beams start
+        so in both.
       delayed_phases: phases chosen at t act at t + 1 (paper A) instead of at once.
       meet_constraints: scale every design so that the constraints hold on every single channel.
       stop_when_satisfied: an episode also ends (terminated, not truncated) with the first design that meets every
@@ -76,6 +83,7 @@ class Environment:
     actions: Callable[..., Design]
     observations: Callable[..., Any]
     horizon: int = 1
+    start: str = "random"
     delayed_phases: bool = False
     meet_constraints: bool = False
     stop_when_satisfied: bool = False
@@ -83,14 +91,19 @@ class Environment:
     def __post_init__(self) -> None:
         if self.horizon < 1:
             raise ConfigError(f"horizon={self.horizon} must be at least 1")
+        if self.start not in STARTS:
+            raise ConfigError(f"start={self.start!r} is unknown: use one of {', '.join(STARTS)}")
         if self.stop_when_satisfied and not self.system.constraints:
             raise ConfigError("stop_when_satisfied needs constraints: the system has 0")
 
     def reset(self, key: Array, params: Any) -> tuple[Any, State]:
-        """A new episode on a new drop, with uniform phases on the surface."""
+        """A new episode on a new drop, with what `start` says on the surface."""
         key_channel, key_phase = jax.random.split(key)
         channels = self.system.sample(key_channel, params)
-        reflection = self.system.snap(params, channels, random_phases(key_phase, channels, self.system.spec.elements))
+        phase = random_phases(key_phase, channels, self.system.spec.elements)
+        if self.start == "identity":
+            phase = jnp.zeros_like(phase)
+        reflection = self.system.snap(params, channels, phase)
         estimate = None
         if self.system.estimated:
             estimate = self.system.observe(jax.random.fold_in(key, 2), params, channels)
@@ -101,9 +114,21 @@ class Environment:
         """An episode on a given channel, from given phases; the designer sees the estimate, if there is one."""
         seen = channels if estimate is None else estimate
         context = self.actions.context(self.system, params, seen)
-        obs = self.observations(self.system, params, seen, context, reflection)
+        beamformer = None
+        if self._sees_beams:
+            spec = self.system.spec
+            beamformer = self.system.fit_power(params, jnp.eye(spec.antennas, spec.streams, dtype=reflection.dtype))
+        obs = self._observe(params, seen, context, reflection, beamformer)
         zero = jnp.zeros((), channels.direct.real.dtype)
-        return State(channels, estimate, context, obs, reflection, jnp.zeros((), jnp.int32), zero)
+        return State(channels, estimate, context, obs, reflection, jnp.zeros((), jnp.int32), zero, beamformer)
+
+    @property
+    def _sees_beams(self) -> bool:
+        return getattr(self.observations, "sees_beams", False)
+
+    def _observe(self, params: Any, seen: Any, context: Any, reflection: Array, beamformer: Array | None) -> Any:
+        beams = () if beamformer is None else (beamformer,)
+        return self.observations(self.system, params, seen, context, reflection, *beams)
 
     def design(self, params: Any, state: State, action: Any) -> tuple[Design, Array]:
         """The design that acts now, and the phases that stand afterwards."""
@@ -127,11 +152,13 @@ class Environment:
         step = state.step + 1
         truncated = step >= self.horizon
         terminated = satisfied(outcome.slack) if self.stop_when_satisfied else jnp.zeros_like(truncated)
-        obs = state.obs
-        if self.observations.sees_phases:
-            obs = self.observations(self.system, params, state.seen, state.context, reflection)
+        obs, beamformer = state.obs, design.beamformer if self._sees_beams else None
+        if self.observations.sees_phases or self._sees_beams:
+            obs = self._observe(params, state.seen, state.context, reflection, beamformer)
         episode_return = state.episode_return + reward
-        following = state.replace(obs=obs, reflection=reflection, step=step, episode_return=episode_return)
+        following = state.replace(
+            obs=obs, reflection=reflection, step=step, episode_return=episode_return, beamformer=beamformer
+        )
         info = {
             "rates": outcome.rates,
             "slack": outcome.slack,

@@ -131,7 +131,7 @@ class Checkpoints:
             raise ConfigError(f"checkpoint {where} is damaged ({bad[0]} is not as it was saved): {advice}")
         args = self._ocp.args
         meta = self._manager.restore(record, args=args.Composite(meta=args.JsonRestore()))["meta"]
-        saved = from_json(RunConfig(), meta["config"], str(where))
+        saved = from_json(config, meta["config"], str(where))
         clash = differences(saved, config)
         if clash:
             raise ConfigError(

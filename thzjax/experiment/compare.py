@@ -62,14 +62,27 @@ def default_channels(scenario: Scenario) -> int:
     return 256 if spec.antennas * spec.elements > LARGE_CHANNEL else 2048
 
 
+def policy_names(folders: Sequence[Path]) -> list[str]:
+    """What each run's policy is called: its agent, what is unusual about it, and its folder if two would be alike."""
+
+    def name(folder: Path) -> str:
+        config = read_config(folder / "config.json")
+        usual = default_run(config.agent, config.scenario)
+        unusual = [o for o in ("policy", "handler") if getattr(config, o) != getattr(usual, o)]
+        return ", ".join([config.agent, *(getattr(config, o) for o in unusual)])
+
+    names = [name(folder) for folder in folders]
+    return [n if names.count(n) == 1 else f"{n} ({folder})" for n, folder in zip(names, folders, strict=True)]
+
+
 def learned_rules(folders: Sequence[Path], scenario: Scenario) -> dict[tuple[str, str], DesignRule]:
-    """The trained and the untrained policy of each run folder, named by agent (and folder, if there are several).
+    """The trained and the untrained policy of each run folder, by `policy_names`.
 
     Raises:
       ConfigError: a folder that is no run, or one trained on another scenario.
     """
     rules = {}
-    for folder in folders:
+    for folder, name in zip(folders, policy_names(folders), strict=True):
         config = read_config(folder / "config.json")
         clash = differences(config.scenario, scenario)
         if clash:
@@ -78,11 +91,6 @@ def learned_rules(folders: Sequence[Path], scenario: Scenario) -> dict[tuple[str
                 f"own preset {config.preset!r} and overrides"
             )
         learner, untrained, trained = load_weights(config, folder)
-        usual = default_run(config.agent, config.scenario)
-        unusual = [o for o in ("policy", "handler") if getattr(config, o) != getattr(usual, o)]
-        name = ", ".join([config.agent, *(getattr(config, o) for o in unusual)])
-        if len(folders) > 1:
-            name += f" ({folder.name})"
         rules[name, "policy"] = policy_rule(learner.env, learner.agent.policy, trained)
         rules[f"{name}, untrained", "policy"] = policy_rule(learner.env, learner.agent.policy, untrained)
     return rules

@@ -8,28 +8,34 @@ from typing import Any
 import numpy as np
 
 from thzjax import plotting
+from thzjax.errors import ConfigError
 from thzjax.experiment.compare import (
     HELD_OUT_SEED,
     Comparison,
     Say,
     compare,
     mean_patterns,
+    policy_names,
     validation_lines,
 )
-from thzjax.experiment.config import read_config
+from thzjax.experiment.config import RunConfig, read_config
+from thzjax.experiment.evaluation import Judgement
 from thzjax.experiment.files import read_records, write_atomically
 from thzjax.experiment.overrides import to_json
-from thzjax.experiment.report import ReportData, write
+from thzjax.experiment.report import PatternData, ReportData, findings, write
 from thzjax.experiment.sweep import curves
 from thzjax.experiment.sweep_spec import axis_values
 from thzjax.physics.beampattern import pattern_grid
 from thzjax.physics.beampattern_optimum import least_pattern_error
 from thzjax.plotting_sweep import sweep_curves
-from thzjax.systems.irs_scenario import desired_beams
-from thzjax.systems.scenario import build
+from thzjax.systems.base import holds
+from thzjax.systems.irs_scenario import IrsScenario, desired_beams
+from thzjax.systems.scenario import Scenario, build
 
 REPORTED = ("random", "mrt", "zf", "rzf", "wmmse", "wmmse_sum", "alternating")
-"""Classical designs in a run's report: the searches take longer than the training, and are `thzjax compare`'s."""
+"""Classical designs in a run's report: the searches take longer than the training, and are `thzjax compare`'s.
+
+A design that does not exist on a system (zero forcing below full rank) is left out by the comparison."""
 
 
 def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
@@ -57,55 +63,127 @@ def write_sweep(rows: list[dict[str, Any]], name: str, values: Sequence[str], fo
     return list(paths)
 
 
-def report_run(folder: Path, num_channels: int, say: Say) -> tuple[Path, Comparison]:
-    """Evaluate a run on held-out channels and write `comparison.json`, the figures and `report.html` into it."""
-    config = read_config(folder / "config.json")
-    result = compare(config.scenario, [folder], num_channels, HELD_OUT_SEED, say, methods=REPORTED)
-    write_rows(result.rows, folder / "comparison.json")
+def report_run(folders: Sequence[Path], num_channels: int, say: Say) -> tuple[Path, Comparison, str]:
+    """Judge a run, and further ones of its scenario beside it, and write the report into the first one's folder.
+
+    Args:
+      folders: runs; the first is the report's subject and gets `comparison.json`, the figures and `report.html`.
+      num_channels: held-out channels.
+      say: told about progress.
+
+    Returns:
+      the page's path, the comparison, and the sentence that says what came out.
+
+    Raises:
+      ConfigError: no run, the same one twice, or runs of different scenarios.
+    """
+    if not folders:
+        raise ConfigError("name a run folder to report on")
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise ConfigError("a run folder is named twice: name each once")
+    config = read_config(folders[0] / "config.json")
+    result = compare(config.scenario, folders, num_channels, HELD_OUT_SEED, say, methods=REPORTED)
+    write_rows(result.rows, folders[0] / "comparison.json")
     say("figures")
-    return write(_report_data(folder, config, result), folder), result
+    data = _report_data(folders, config, result)
+    return write(data, folders[0]), result, findings(data)[0]
 
 
-def _report_data(folder: Path, config: Any, result: Comparison) -> ReportData:
-    _, params = build(config.scenario)
-    records = read_records(folder / "metrics.jsonl")
-    timing = [r["env_steps_per_s"] for r in read_records(folder / "timing.jsonl") if "env_steps_per_s" in r]
-    compiles = [r["compile_s"] for r in read_records(folder / "timing.jsonl") if "compile_s" in r]
-    environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-    learned = next(i for i, row in enumerate(result.rows) if row["learned"] and "untrained" not in row["method"])
-    untrained = next(row for row in result.rows if row["learned"] and "untrained" in row["method"])
-    zf = next(i for i, row in enumerate(result.rows) if (row["method"], row["surface"]) == ("zf", "focused"))
-    patterns = {result.rows[learned]["method"]: result.designs[learned], "zf, focused": result.designs[zf]}
-    gram, scenario = params.pattern, config.scenario
+def _report_data(folders: Sequence[Path], config: RunConfig, result: Comparison) -> ReportData:
+    names = policy_names(folders)
+    place = {row["method"]: i for i, row in enumerate(result.rows) if row["learned"]}
+    learned, *beside = (place[name] for name in names)
+    classical = [i for i, row in enumerate(result.rows) if not row["learned"]]
+    best = max(classical, key=lambda i: result.rows[i]["rate_feasible"], default=None)
+    shown = [learned, *beside, *([] if best is None else [best])]
+    environment = _environment(folders[0])
     return ReportData(
         title=f"{config.agent.upper()} on {config.preset}, seed {config.seed}",
-        scenario={name: str(value) for name, value in to_json(scenario).items()},
-        settings={
-            "agent": config.agent,
-            "policy": config.policy,
-            "constraint handler": config.handler,
-            "seed": str(config.seed),
-            "environment steps": f"{records[-1]['env_steps']:,}",
-            "environment steps per second": f"{np.median(timing):,.0f} (median)" if timing else "unknown",
-            "compile time": f"{compiles[-1]:.1f} s" if compiles else "unknown",
-            "device": environment["device"],
-            "versions": ", ".join(
-                f"{name} {environment[name]}" for name in ("thzjax", "jax", "flax", "optax", "python")
-            ),
-        },
+        scenario={name: str(value) for name, value in to_json(config.scenario).items()},
+        settings=_settings(folders[0], config, environment)
+        | {f"beside it: {name}": _in_short(folder) for name, folder in zip(names[1:], folders[1:], strict=True)},
         command=environment["command"],
-        records=records,
+        records=read_records(folders[0] / "metrics.jsonl"),
         rows=result.rows,
         lines=validation_lines(config, result),
+        learned=result.rows[learned],
+        untrained=result.rows[place[f"{names[0]}, untrained"]],
+        beside=[result.rows[i] for i in beside],
+        shares={_label(result.rows[i]): _shares(result.judgements[i]) for i in shown},
+        handler=config.handler,
+        pattern=_pattern_data(config.scenario, result, learned),
+    )
+
+
+def _label(row: dict[str, Any]) -> str:
+    return row["method"] if row["learned"] else f"{row['method']}, {row['surface']}"
+
+
+def _shares(judgement: Judgement) -> dict[str, tuple[float, float]]:
+    """Share of channels that violate each constraint, as designed and after the scaling."""
+
+    def share(slack: Any) -> float:
+        return float(np.mean(~np.asarray(holds(slack))))
+
+    return {name: (share(judgement.slack[name]), share(judgement.slack_feasible[name])) for name in judgement.slack}
+
+
+def _pattern_data(scenario: Scenario, result: Comparison, learned: int) -> PatternData | None:
+    """The beam pattern of the learned design beside focused zero forcing's, which knows nothing of the pattern."""
+    if not isinstance(scenario, IrsScenario):
+        return None
+    _, params = build(scenario)
+    patterns = {result.rows[learned]["method"]: result.designs[learned]}
+    classical = [i for i, row in enumerate(result.rows) if not row["learned"]]
+    if classical:
+        # Where zero forcing does not exist, the best of the others.
+        beside = max(
+            classical,
+            key=lambda i: (_label(result.rows[i]) == "zf, focused", result.rows[i]["rate_feasible"]),
+        )
+        patterns[_label(result.rows[beside])] = result.designs[beside]
+    return PatternData(
         grid_deg=np.rad2deg(np.asarray(pattern_grid())),
         desired=np.asarray(desired_beams(scenario)),
         patterns=mean_patterns(scenario, patterns),
         p_ref_w=scenario.p_ref_w,
         channel_errors=result.judgements[learned].measures["pattern_error"],
         threshold=scenario.pattern_threshold if "beam_pattern" in scenario.constraints else None,
-        silence_error=float(gram.constant),
-        least_error=least_pattern_error(gram, scenario.num_antennas, scenario.power_w, scenario.p_ref_w),
-        untrained=untrained,
-        learned=result.rows[learned],
-        handler=config.handler,
+        silence_error=float(params.pattern.constant),
+        least_error=least_pattern_error(params.pattern, scenario.num_antennas, scenario.power_w, scenario.p_ref_w),
     )
+
+
+def _environment(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+
+
+def _settings(folder: Path, config: RunConfig, environment: dict[str, Any]) -> dict[str, str]:
+    timing = read_records(folder / "timing.jsonl")
+    speed = [r["env_steps_per_s"] for r in timing if "env_steps_per_s" in r]
+    compiles = [r["compile_s"] for r in timing if "compile_s" in r]
+    versions = ("thzjax", "jax", "flax", "optax", "python")
+    return {
+        "agent": config.agent,
+        "policy": config.policy,
+        "constraint handler": config.handler,
+        "seed": str(config.seed),
+        "environment steps": f"{_steps(folder):,}",
+        "environment steps per second": f"{np.median(speed):,.0f} (median)" if speed else "unknown",
+        "training time": f"{sum(r.get('seconds', 0) for r in timing):.0f} s" if speed else "unknown",
+        "compile time": f"{compiles[-1]:.1f} s" if compiles else "unknown",
+        "device": environment["device"],
+        "versions": ", ".join(f"{name} {environment[name]}" for name in versions),
+    }
+
+
+def _in_short(folder: Path) -> str:
+    config = read_config(folder / "config.json")
+    return (
+        f"policy {config.policy}, constraint handler {config.handler}, seed {config.seed}, {_steps(folder):,} "
+        f"environment steps; {_environment(folder)['command']}"
+    )
+
+
+def _steps(folder: Path) -> int:
+    return read_records(folder / "metrics.jsonl")[-1]["env_steps"]

@@ -2,14 +2,38 @@
 
 import io
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+
+class Measure(NamedTuple):
+    """How a figure of merit is shown.
+
+    Attributes:
+      heading: of its column.
+      text: how a mean is written.
+      note: what the column says, where its heading does not.
+    """
+
+    heading: str
+    text: Callable[[float], str]
+    note: str = ""
+
+
+def _decibel(x: float) -> str:
+    return f"{round(10 * math.log10(x), 1) + 0.0:.1f}" if x > 0 else "-inf"  # -0.0 + 0.0 is 0.0
+
 
 MEASURES = {
-    "pattern_error": ("pattern error", lambda x: f"{x:.3f}"),
-    "crb_rad2": ("angle error [deg]", lambda x: f"{math.degrees(math.sqrt(x)):.2f}"),
+    "pattern_error": Measure("pattern error", lambda x: f"{x:.3f}"),
+    "min_sinr": Measure("min SINR [dB]", _decibel, "Min SINR: of the worst user, mean over channels, as designed."),
+    "crb_rad2": Measure(
+        "angle error [deg]",
+        lambda x: f"{math.degrees(math.sqrt(x)):.2f}",
+        "Angle error: root of the mean Cramér-Rao bound, azimuth and elevation together, as designed.",
+    ),
 }
-"""Figures of merit with a column of their own: heading, and how a mean is written."""
+"""Figures of merit with a column of their own."""
 
 
 def _text(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> str:
@@ -32,7 +56,7 @@ def comparison_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows of a comparison, best feasible rate first."""
     measures = [name for name in MEASURES if name in rows[0]]
     heads = ["method", "surface", "feasible", "95 % interval", "to the best", "as designed", "infeasible"]
-    heads += [*(MEASURES[name][0] for name in measures), "us/channel", "  violates as designed"]
+    heads += [*(MEASURES[name].heading for name in measures), "us/channel", "  violates as designed"]
     lines = []
     for row in sorted(rows, key=lambda r: -r["rate_feasible"]):
         violated = [f"{name} {100 * share:.0f} %" for name, share in row["violations"].items() if share > 0]
@@ -48,7 +72,7 @@ def comparison_table(rows: Sequence[Mapping[str, Any]]) -> str:
             f"{row['rate']:.3f}",
             f"{100 * row['violation_rate_feasible']:.1f} %",
         ]
-        line += ["-" if row[name] is None else MEASURES[name][1](row[name]) for name in measures]
+        line += ["-" if row[name] is None else MEASURES[name].text(row[name]) for name in measures]
         lines.append([*line, f"{row['us_per_channel']:.1f}", "  " + (", ".join(violated) or "nothing")])
     text = _text(heads, lines, 2)
     return (
@@ -94,14 +118,12 @@ def preset_lines(name: str) -> list[str]:
     """Every option of a preset by the name that --set takes, and what follows from them."""
     from thzjax.experiment.config import resolve
     from thzjax.experiment.overrides import flatten, to_json
-    from thzjax.systems.irs_scenario import IrsScenario
     from thzjax.systems.medium import absorption_per_m, noise_w, standard_absorption_per_m
     from thzjax.systems.scenario import preset
 
     scenario = preset(name)
-    # Learners run on paper A's system.
-    options = to_json(resolve(name)) if isinstance(scenario, IrsScenario) else {"scenario": to_json(scenario)}
-    lines = [f"{option} = {'none' if value is None else value}" for option, value in flatten(options).items()]
+    options = flatten(to_json(resolve(name)))
+    lines = [f"{option} = {'none' if value is None else value}" for option, value in options.items()]
     standard = standard_absorption_per_m(scenario.freq_hz)
     beside = "" if standard is None else f"; ITU-R P.676-13 in standard air: {standard:.4g} 1/m"
     lines.append(f"# noise power: {noise_w(scenario):.3e} W")

@@ -84,6 +84,10 @@ class System(Protocol):
     def continuous(self) -> "System":
         """The same system with a surface of continuous phases."""
 
+    @property
+    def projected(self) -> tuple[str, ...]:
+        """Constraints that `project` meets entry by entry: their slack, a maximum over ties, has no useful slope."""
+
     def sample(self, key: Array, params: Any) -> Any:
         """Draw one channel realisation."""
 

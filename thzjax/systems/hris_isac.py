@@ -166,6 +166,11 @@ class HrisIsac:
         """The same system with continuous phases."""
         return dataclasses.replace(self, phase_bits=0)
 
+    @property
+    def projected(self) -> tuple[str, ...]:
+        """Constraints that `project` meets entry by entry."""
+        return ("bs_power", "amplitude")
+
     # --- channels -------------------------------------------------------------------------------------------
 
     def sample(self, key: Array, params: Params) -> Channels:

@@ -176,6 +176,11 @@ class IrsIsac:
         """The same system with continuous phases."""
         return dataclasses.replace(self, phase_bits=0)
 
+    @property
+    def projected(self) -> tuple[str, ...]:
+        """Constraints that `project` meets entry by entry."""
+        return ("antenna_power",)
+
     # --- channels -------------------------------------------------------------------------------------------
 
     def sample(self, key: Array, params: Params) -> Channels:
