@@ -37,6 +37,10 @@ class Probe:
         return Spec(antennas=1, users=1, streams=1, elements=1, phase_bits=0, rank=1, antenna_shape=(1, 1))
 
     @property
+    def continuous(self):
+        return self
+
+    @property
     def constraints(self):
         return () if self.limit is None else ("power",)
 

@@ -118,6 +118,7 @@ WIDE = Environment(WideProbe(follow=True, limit=0.3), WideAction(), ProbeObserva
 POLICY = GaussianPolicy(1, (4,), -1.0)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("learner", EVERY)
 def test_alone_and_stepped_or_vmapped_over_seeds_and_rates_and_scanned(learner, x64):
     make, config = EVERY[learner]

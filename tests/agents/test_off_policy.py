@@ -122,6 +122,7 @@ def test_it_finds_the_multiplier_of_a_binding_constraint(name):
     np.testing.assert_allclose(mode(agent, states[2], [0.0]), 0.3, atol=0.06)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", AGENTS)
 def test_it_learns_the_value_of_a_discounted_episode(name):
     # Three steps with rates near 1: at gamma = 0.5 a state's value is 1 + 0.5 + 0.25 + .. = 2, through the limit. What
@@ -137,6 +138,7 @@ def test_it_learns_the_value_of_a_discounted_episode(name):
     assert int(np.sum(metrics["episodes"])) == 200 * 128 // 3 // 128 * 128
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", AGENTS)
 @pytest.mark.usefixtures("x64")
 def test_a_seed_alone_and_in_a_vmap_over_seeds_and_rates_is_one_run(name):

@@ -67,6 +67,7 @@ def test_users_and_elements_may_come_in_any_order_and_phase(name, x64):
     np.testing.assert_allclose(two.rates, one.rates[:, users], rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "overrides"),
     [
@@ -120,6 +121,7 @@ def test_searching_levels_never_lowers_the_sum_rate():
     assert float(jnp.mean(now)) > 1.1 * float(jnp.mean(before))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_designs_hold_their_closed_forms_and_have_finite_gradients(name):
     system, params, channels = setting(name, 8)
@@ -141,7 +143,7 @@ def test_designs_hold_their_closed_forms_and_have_finite_gradients(name):
 
 
 def test_a_single_user_gets_its_capacity():
-    # Over a passive surface and one path a matched beam and aligned phases are the optimum, which layers must not leave.
+    # Over a passive surface and one path a matched beam and aligned phases are the optimum: layers must not leave it.
     system, params, channels = setting("hybrid", 16, "num_users=1", "num_active=0", "num_rays_bs=0")
     system = dataclasses.replace(system, constraints=())
     policy = UnfoldedPolicy(system, dataclasses.replace(SMALL, layers=6))

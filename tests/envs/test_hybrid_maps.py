@@ -98,6 +98,7 @@ def test_leading_directions_are_singular_vectors():
     np.testing.assert_allclose(gains, np.linalg.svd(G, compute_uv=False)[:6], rtol=5e-2)
 
 
+@pytest.mark.full
 def test_a_residual_of_zeros_is_its_design():
     env, params = make(Residual("rzf", "focused"))
     channels = drops(env, params, 2)

@@ -125,7 +125,7 @@ def make_apg(env: Environment, policy: Any, config: APGConfig, total_updates: in
         held = satisfied(outcome.slack).astype(mean_rates.dtype)
         metrics = {
             "policy_loss": value,
-            "gradient_norm": optax.global_norm(gradient),
+            "gradient_norm": jnp.sqrt(sum(jnp.sum(x**2) for x in jax.tree.leaves(gradient))),
             "sum_rate": jnp.sum(mean_rates),
             "episodes": jnp.asarray(config.num_envs),
             "episode_return": jnp.sum(mean_rates),
