@@ -5,6 +5,7 @@ import json
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,7 +13,9 @@ from thzjax.errors import ConfigError
 from thzjax.experiment import train as training
 from thzjax.experiment.checkpoint import Checkpoints
 from thzjax.experiment.config import config_json, read_config, resolve
+from thzjax.experiment.evaluation import draw_channels
 from thzjax.experiment.files import append_record, read_records, rewrite_records
+from thzjax.experiment.policy import load_policy
 
 SMALL = (
     "num_envs=32", "minibatches=2", "epochs=1", "hidden=8,8", "updates_per_record=2", "records_per_checkpoint=2",
@@ -84,6 +87,20 @@ def test_a_finished_run_is_left_alone(finished):
     assert training.run_training(config, folder, progress) == 0
     assert progress.seen == []
     assert (folder / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_trained_policy_is_a_function_of_channels(finished):
+    config, folder = finished
+    learner = training.make_learner(config)
+    channels = draw_channels(learner.env.system, learner.params, 4, 3)
+    # NumPy in, and the design of a channel does not depend on its company.
+    design = load_policy(folder)(jax.tree.map(np.asarray, channels))
+    alone = load_policy(folder)(jax.tree.map(lambda x: x[:1], channels))
+    np.testing.assert_allclose(design.beamformer[:1], alone.beamformer, rtol=1e-3, atol=1e-5)
+    outcome = learner.env.system.outcome(learner.params, channels, design)
+    assert bool(jnp.all(outcome.slack["antenna_power"] >= -1e-5))
+    before = load_policy(folder, trained=False)(channels)
+    assert not np.allclose(before.beamformer, design.beamformer)
 
 
 @pytest.fixture
