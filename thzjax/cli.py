@@ -148,15 +148,16 @@ def report(runs: Runs = (), /, channels: int | None = None) -> int:
     return OK
 
 
-def evaluate(run: Run, /, channels: int | None = None, json: Path | None = None) -> int:
+def evaluate(run: Run, /, channels: int | None = None, refine: int = 0, json: Path | None = None) -> int:
     """Judge a run's trained and untrained policy on held-out channels.
 
     Example:
-      thzjax evaluate runs/demo --channels 4096
+      thzjax evaluate runs/demo --channels 4096 --refine 100
 
     Args:
       run: run folder.
       channels: held-out channels; default 2048 on paper A's system, 256 on paper B's.
+      refine: judge the trained policy also with so many steps of gradient ascent after it: more rate for more time.
       json: write the rows there as a JSON list.
     """
     from thzjax.experiment.compare import HELD_OUT_SEED, compare, default_channels
@@ -166,7 +167,9 @@ def evaluate(run: Run, /, channels: int | None = None, json: Path | None = None)
 
     config = read_config(run / "config.json")
     channels = default_channels(config.scenario) if channels is None else channels
-    result = compare(config.scenario, [run], channels, HELD_OUT_SEED, _progress("judging"), classical=False)
+    result = compare(
+        config.scenario, [run], channels, HELD_OUT_SEED, _progress("judging"), classical=False, refine=refine
+    )
     print(comparison_table(result.rows))
     if json:
         write_rows(result.rows, json)
@@ -180,6 +183,7 @@ def compare(
     channels: int | None = None,
     methods: tuple[str, ...] = (),
     sweep: tuple[str, ...] = (),
+    refine: int = 0,
     json: Path | None = None,
     out: Path | None = None,
     overrides: Overrides = (),
@@ -201,6 +205,7 @@ def compare(
       channels: held-out channels; default 2048 on paper A's system, 256 on paper B's.
       methods: only these, each METHOD or METHOD/SURFACE.
       sweep: NAME=START:STOP:STEP or NAME=A,B,C: any option of the scenario; further ones change with it.
+      refine: judge the policies of runs also with so many steps of gradient ascent after them.
       json: write the rows there as a JSON list.
       out: folder for the figures; a sweep's default is sweeps/PRESET-NAME.
       overrides: options of the scenario, such as pattern_threshold=3.
@@ -218,7 +223,7 @@ def compare(
         if runs:
             raise ConfigError("--sweep takes no runs: a policy is trained for one scenario, and a sweep has many")
         return _sweep(preset, scenario, sweep, channels, methods, json, out)
-    result = judge_all(scenario, runs, channels, HELD_OUT_SEED, _progress("judging"), methods=methods)
+    result = judge_all(scenario, runs, channels, HELD_OUT_SEED, _progress("judging"), methods=methods, refine=refine)
     print(comparison_table(result.rows))
     for name, rate in anchors(scenario, channels, HELD_OUT_SEED).items():
         print(f"{name}: {rate:.3f}")

@@ -24,6 +24,7 @@ from thzjax.experiment.evaluation import (
     judge_compiled,
     make_row,
     policy_rule,
+    refined_rule,
     stream_key,
     time_rule,
 )
@@ -75,8 +76,9 @@ def policy_names(folders: Sequence[Path]) -> list[str]:
     return [n if names.count(n) == 1 else f"{n} ({folder})" for n, folder in zip(names, folders, strict=True)]
 
 
-def learned_rules(folders: Sequence[Path], scenario: Scenario) -> dict[tuple[str, str], DesignRule]:
-    """The trained and the untrained policy of each run folder, by `policy_names`.
+def learned_rules(folders: Sequence[Path], scenario: Scenario, refine: int = 0) -> dict[tuple[str, str], DesignRule]:
+    """The trained and the untrained policy of each run folder, by `policy_names`; the trained one also with `refine` steps
+    of gradient ascent after it.
 
     Raises:
       ConfigError: a folder that is no run, or one trained on another scenario.
@@ -92,6 +94,10 @@ def learned_rules(folders: Sequence[Path], scenario: Scenario) -> dict[tuple[str
             )
         learner, untrained, trained = load_weights(config, folder)
         rules[name, "policy"] = policy_rule(learner.env, learner.agent.policy, trained)
+        if refine:
+            rules[f"{name} + {refine} steps", "policy"] = refined_rule(
+                rules[name, "policy"], learner.env.system, refine
+            )
         rules[f"{name}, untrained", "policy"] = policy_rule(learner.env, learner.agent.policy, untrained)
     return rules
 
@@ -104,6 +110,7 @@ def compare(
     say: Say,
     classical: bool = True,
     methods: Sequence[str] = (),
+    refine: int = 0,
 ) -> Comparison:
     """Judge classical designs (unless told not to) and each run's policy on `num_channels` held-out channels.
 
@@ -117,15 +124,18 @@ def compare(
       say: told about progress.
       classical: judge classical designs, too.
       methods: only these, as METHOD or METHOD/SURFACE; none named means all but those by request.
+      refine: judge every trained policy also with so many steps of gradient ascent after it.
 
     Raises:
       ConfigError: an unknown method, or constraints that no design can meet on any channel.
     """
     if num_channels < 1:
         raise ConfigError(f"channels={num_channels} must be at least 1")
+    if refine < 0:
+        raise ConfigError(f"refine={refine} must be at least 0")
     system, params = build(scenario)
     rules = classical_rules(system, methods) if classical else {}
-    learned = learned_rules(folders, scenario)
+    learned = learned_rules(folders, scenario, refine)
     channels = draw_channels(system, params, num_channels, seed, HELD_OUT)
     refuse_impossible(system, params, channels)
     key = stream_key(seed, HELD_OUT)

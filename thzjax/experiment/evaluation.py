@@ -15,9 +15,12 @@ import numpy as np
 from jax import Array
 
 from thzjax.beamforming.designs import BY_REQUEST, DESIGNS, Composed
+from thzjax.beamforming.gradient import refine
+from thzjax.beamforming.subspace import compact, lift
 from thzjax.envs.environment import Environment
 from thzjax.errors import ConfigError
 from thzjax.experiment.statistics import mean_interval
+from thzjax.numeric import hermitian, matmul
 from thzjax.systems.base import Design, holds, satisfied
 from thzjax.systems.common import random_phases
 
@@ -114,6 +117,19 @@ def policy_rule(env: Environment, policy: Any, weights: Any) -> DesignRule:
         return jax.vmap(one, in_axes=(None, 0, 0))(params, channels, jax.random.split(key, num))
 
     return rule
+
+
+def refined_rule(rule: DesignRule, system: Any, steps: int) -> DesignRule:
+    """A rule, then that many steps of `beamforming.gradient.refine` from its design; never below it."""
+
+    def refined(params: Any, channels: Any, key: Array) -> Design:
+        design = rule(params, channels, key)
+        small, basis = compact(system, observed(system, params, channels, key))
+        W = design.beamformer if basis is None else matmul(hermitian(basis), design.beamformer)
+        design, _ = refine(system, params, small, Design(W, design.reflection), steps)
+        return Design(lift(basis, design.beamformer), design.reflection)
+
+    return refined
 
 
 def classical_rules(system: Any, methods: Sequence[str] = ()) -> dict[tuple[str, str], DesignRule]:
