@@ -77,8 +77,9 @@ def policy_names(folders: Sequence[Path]) -> list[str]:
 
 
 def learned_rules(folders: Sequence[Path], scenario: Scenario, refine: int = 0) -> dict[tuple[str, str], DesignRule]:
-    """The trained and the untrained policy of each run folder, by `policy_names`; the trained one also with `refine` steps
-    of gradient ascent after it.
+    """The trained and the untrained policy of each run folder, by `policy_names`.
+
+    With `refine`, the trained one also with so many steps of gradient ascent after it.
 
     Raises:
       ConfigError: a folder that is no run, or one trained on another scenario.
