@@ -15,7 +15,14 @@ METRICS = {
 
 def test_the_line_names_what_matters():
     text = describe(METRICS)
-    for part in ("return 3.00", "sum rate 3.25", "pattern error 1.90", "mu/beam_pattern 0.70", "lambda 1.00", "feasible 3.100"):
+    for part in (
+        "return 3.00",
+        "sum rate 3.25",
+        "pattern error 1.90",
+        "mu/beam_pattern 0.70",
+        "lambda 1.00",
+        "feasible 3.100",
+    ):
         assert part in text
     unlimited = {k: v for k, v in METRICS.items() if k not in ("pattern_error", "mu/beam_pattern")}
     assert "pattern" not in describe(unlimited)
