@@ -12,7 +12,7 @@ from thzjax.agents.ppo import PPOConfig
 from thzjax.agents.primal_dual import PrimalDualConfig
 from thzjax.agents.registry import AGENTS, LearnerConfig, make_policy
 from thzjax.agents.unfolded import UnfoldedConfig
-from thzjax.envs.actions import Paper, Structured, Whole
+from thzjax.envs.actions import Paper, Residual, Structured, Whole
 from thzjax.envs.environment import Environment
 from thzjax.envs.observations import PaperObservation, StructuredObservation, WholeObservation
 from thzjax.errors import ConfigError
@@ -226,7 +226,7 @@ def make_environment(config: RunConfig, system: System) -> Environment:
     """The environment of a run."""
     actions, observations = {
         "structured": (Structured(), StructuredObservation()),
-        "residual": (Structured(), StructuredObservation()),
+        "residual": (Residual(), StructuredObservation()),
         "paper": (Paper(), PaperObservation()),
         "unfolded": (Whole(), WholeObservation()),
     }[config.policy]
