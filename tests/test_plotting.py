@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 
-from thzjax import plotting, plotting_sweep
+from thzjax import plotting
+from thzjax.plotting import style
+from thzjax.plotting.sweep import COLOURS, MOST_MARKERS
 
 RNG = np.random.default_rng(0)
 GRID = np.arange(-900, 901) / 10
@@ -62,7 +64,7 @@ def sweep(number=5, label="method {}", points=5, labels=None, **other):
     x = 30 + 5.0 * np.arange(points)
     violation = np.where(np.arange(points) < 2, 0.3, 0)
     curves = {label.format(i): swept((i + 1) * (1 + 0.01 * x), violation * (i % 2 == 0)) for i in range(number)}
-    return plotting_sweep.sweep_curves(x, labels, curves, "transmit power [dBm]", **other)
+    return plotting.sweep_curves(x, labels, curves, "transmit power [dBm]", **other)
 
 
 SWEEPS = {
@@ -139,7 +141,7 @@ def test_labels_at_the_right_do_not_overlap():
 @pytest.mark.parametrize("gap", [0.05, 0.2, 0.9])
 def test_spread_keeps_order_and_distance(gap):
     wanted = np.array([0.9, 0.1, 0.11, 0.12, 0.95])
-    placed = plotting._spread(wanted, gap)
+    placed = style.spread(wanted, gap)
     assert np.array_equal(np.argsort(placed, kind="stable"), np.argsort(wanted, kind="stable"))
     assert np.diff(np.sort(placed)).min() >= min(gap, 0.25) - 1e-12
     assert placed.min() >= -1e-12
@@ -147,7 +149,7 @@ def test_spread_keeps_order_and_distance(gap):
 
 
 def test_spread_leaves_alone_what_is_far_apart():
-    assert np.allclose(plotting._spread(np.array([0.8, 0.1, 0.4]), 0.1), [0.8, 0.1, 0.4])
+    assert np.allclose(style.spread(np.array([0.8, 0.1, 0.4]), 0.1), [0.8, 0.1, 0.4])
 
 
 def test_curves_start_at_the_untrained_policy_and_skip_gaps():
@@ -209,7 +211,7 @@ def test_histogram_counts_single_channels(errors, threshold, title):
     assert ax.get_title(loc="left") == title
     if title:
         assert np.isclose(sum(bar.get_height() for bar in ax.patches), 100)
-        red = matplotlib.colors.to_rgba(plotting.VERMILLION)
+        red = matplotlib.colors.to_rgba(style.VERMILLION)
         above = sum(bar.get_height() for bar in ax.patches if bar.get_facecolor() == red)
         assert np.isclose(above, float(match[1]) if (match := re.search(r"\(([\d.]+) %", title)) else 0)
 
@@ -219,7 +221,7 @@ def test_comparison_is_sorted_and_coloured():
     figure = plotting.method_comparison(rows)
     labels = figure.axes[0].get_yticklabels()
     assert [label.get_text() for label in labels] == [f"{m}, focused" for m in ("wmmse", "ppo", "odd", "zf")]
-    assert [label.get_color() == plotting.BLUE for label in labels] == [False, True, False, False]
+    assert [label.get_color() == style.BLUE for label in labels] == [False, True, False, False]
     assert [text.get_text() for text in figure.axes[0].texts] == ["25.0 %", "25.0 %", "–", "25.0 %", "violates"]
 
 
@@ -277,9 +279,7 @@ def markers(figure):
 
 
 def curve_lines(figure):
-    return [
-        line for line in figure.axes[0].lines if line.get_linestyle() != "None" and line.get_color() != plotting.GREY
-    ]
+    return [line for line in figure.axes[0].lines if line.get_linestyle() != "None" and line.get_color() != style.GREY]
 
 
 @pytest.mark.parametrize("name", SWEEPS)
@@ -312,25 +312,25 @@ def test_names_and_ticks_of_a_sweep_keep_clear(name):
 
 def test_markers_are_open_where_channels_are_infeasible():
     shares = [np.nan, 0, 0.01, 1]
-    figure = plotting_sweep.sweep_curves([1, 2, 3, 4], None, {"zf": swept([1, 2, 2, 0], shares)}, "users")
+    figure = plotting.sweep_curves([1, 2, 3, 4], None, {"zf": swept([1, 2, 2, 0], shares)}, "users")
     assert {x: filled for x, *_, filled in markers(figure)} == {1: True, 2: True, 3: False, 4: False}
     words = "open: some channels without feasible design"
     assert words in written(figure)
-    assert words not in written(plotting_sweep.sweep_curves([1, 2], None, {"zf": swept([1, 2])}, "users"))
+    assert words not in written(plotting.sweep_curves([1, 2], None, {"zf": swept([1, 2])}, "users"))
     # Where nothing is drawn, nothing is open.
-    assert words not in written(plotting_sweep.sweep_curves([1, 2], None, {"zf": swept([1, np.nan], [0, 1])}, "users"))
+    assert words not in written(plotting.sweep_curves([1, 2], None, {"zf": swept([1, np.nan], [0, 1])}, "users"))
 
 
 def test_a_long_sweep_keeps_its_infeasible_points():
     points = 200
     for bad in (0, 7, 101, 199):
         curve = swept(np.ones(points), np.arange(points) == bad)
-        drawn = markers(plotting_sweep.sweep_curves(np.arange(points), None, {"zf": curve}, "x"))
-        assert len(drawn) <= plotting_sweep.MOST_MARKERS
+        drawn = markers(plotting.sweep_curves(np.arange(points), None, {"zf": curve}, "x"))
+        assert len(drawn) <= MOST_MARKERS
         (at,) = [x for x, *_, filled in drawn if not filled]
-        assert at <= bad < at + points / plotting_sweep.MOST_MARKERS
+        assert at <= bad < at + points / MOST_MARKERS
         lonely = swept(np.where(np.arange(points) == bad, 1, np.nan))
-        drawn = markers(plotting_sweep.sweep_curves(np.arange(points), None, {"zf": lonely}, "x"))
+        drawn = markers(plotting.sweep_curves(np.arange(points), None, {"zf": lonely}, "x"))
         assert [x for x, *_ in drawn] == [bad]
 
 
@@ -339,23 +339,23 @@ def test_the_best_curve_at_the_last_point_comes_first():
         "falls": swept([5, 4, 1]), "best": swept([1, 2, 3]), "ends": swept([9, 9, np.nan]),
         "never": swept([np.nan] * 3), "equal to best": swept([2, 2, 3]),
     }  # fmt: skip
-    figure = plotting_sweep.sweep_curves([2, 3, 4], None, curves, "users")
+    figure = plotting.sweep_curves([2, 3, 4], None, curves, "users")
     # Written from the bottom up.
     names = ["● best", "■ equal to best", "▲ falls", "◆ ends", "▼ never (nowhere applicable)"]
     assert [text.get_text() for text in figure.axes[0].texts] == names[::-1]
     figure.draw_without_rendering()
     top = {text.get_text(): text.xyann[1] for text in figure.axes[0].texts}
     assert top["● best"] > top["■ equal to best"]
-    assert [text.get_color() for text in figure.axes[0].texts][::-1] == list(plotting_sweep.COLOURS[:5])
+    assert [text.get_color() for text in figure.axes[0].texts][::-1] == list(COLOURS[:5])
     # The order in which the values were listed does not matter: last is rightmost.
     turned = {label: {key: values[::-1] for key, values in curve.items()} for label, curve in curves.items()}
-    again = plotting_sweep.sweep_curves([4, 3, 2], None, turned, "users")
+    again = plotting.sweep_curves([4, 3, 2], None, turned, "users")
     for one, other in zip(figure.axes[0].lines, again.axes[0].lines, strict=True):
         assert np.array_equal(one.get_xydata(), other.get_xydata(), equal_nan=True)
 
 
 def test_texts_stay_with_their_points():
-    figure = plotting_sweep.sweep_curves([1, 0], ["none", "0.5"], {"zf": swept([7, 1])}, "threshold")
+    figure = plotting.sweep_curves([1, 0], ["none", "0.5"], {"zf": swept([7, 1])}, "threshold")
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["0.5", "none"]
     assert curve_lines(figure)[0].get_ydata().tolist() == [1, 7]
 
@@ -373,7 +373,7 @@ def test_twenty_curves_differ_without_colour_and_sixty_with_it():
 
 
 def test_gaps_stay_gaps_and_lonely_points_have_bars():
-    figure = plotting_sweep.sweep_curves(
+    figure = plotting.sweep_curves(
         np.arange(6), None, {"zf": swept([1, 2, np.nan, 3, np.nan, 4])}, "users", anchors={"bound": np.full(6, 9.0)}
     )
     (line,) = curve_lines(figure)
@@ -383,7 +383,7 @@ def test_gaps_stay_gaps_and_lonely_points_have_bars():
     ends = np.concatenate([bar.get_segments() for bar in bars])
     assert np.allclose(ends, [[[3, 2.9], [3, 3.1]], [[5, 3.9], [5, 4.1]]])
     (anchor,) = [line for line in figure.axes[0].lines if 9 in line.get_ydata()]
-    assert (anchor.get_color(), anchor.is_dashed()) == (plotting.GREY, True)
+    assert (anchor.get_color(), anchor.is_dashed()) == (style.GREY, True)
     assert "bound" in written(figure)
 
 
@@ -403,7 +403,7 @@ ODD = {
 @pytest.mark.parametrize("name", ODD)
 def test_odd_sweeps_are_drawn(name, tmp_path):
     x, curves = ODD[name]
-    figure = plotting_sweep.sweep_curves(x, None, curves, "users", anchors={"bound": 1.1 * np.array(x)} if x else ())
+    figure = plotting.sweep_curves(x, None, curves, "users", anchors={"bound": 1.1 * np.array(x)} if x else ())
     plotting.save(figure, tmp_path / "sweep")
     low, high = figure.axes[0].get_ylim()
     values = np.concatenate([np.zeros(0), *(curve[key] for curve in curves.values() for key in ("low", "high"))])
@@ -427,7 +427,7 @@ def test_odd_sweeps_are_drawn(name, tmp_path):
     ],
 )
 def test_the_axis_suits_the_values(x, scale, ticks_at):
-    figure = plotting_sweep.sweep_curves(x, None, {"zf": swept(np.ones(len(x)))}, "users")
+    figure = plotting.sweep_curves(x, None, {"zf": swept(np.ones(len(x)))}, "users")
     figure.draw_without_rendering()
     ax = figure.axes[0]
     assert ax.get_xscale() == scale
@@ -438,3 +438,13 @@ def test_the_axis_suits_the_values(x, scale, ticks_at):
         assert [text for _, text in inside] == ticks_at
     elif scale == "linear":
         assert all(v == round(v) for v, _ in inside)  # whole numbers have whole ticks
+
+
+def test_seed_curves_draw_the_mean_and_name_it():
+    steps = np.arange(5) * 1000.0
+    values = np.array([[1.0, 2, 3, 4, 5], [1, 2, 3, 4, np.nan], [1, 4, 5, 6, 7]])
+    figure = plotting.seed_curves({"ppo": (steps, values), "nothing yet": (steps, np.full((2, 5), np.nan))})
+    ax = figure.axes[0]
+    assert len(ax.lines) == 1
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [1, 8 / 3, 11 / 3, 14 / 3, 6])
+    assert [text.get_text() for text in ax.texts] == ["ppo 6.00"]

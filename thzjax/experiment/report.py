@@ -14,6 +14,7 @@ import numpy as np
 from thzjax import plotting
 from thzjax.experiment.files import write_atomically
 from thzjax.experiment.tables import MEASURES
+from thzjax.plotting.style import TOLERANCE
 
 Row = Mapping[str, Any]
 
@@ -162,7 +163,7 @@ def _pattern_sentences(pattern: PatternData, handler: str) -> list[str]:
     if pattern.threshold is None:
         return ["The beam pattern is not limited in this scenario."]
     mean = float(np.mean(pattern.channel_errors))
-    limit = pattern.threshold * (1 + plotting.TOLERANCE)
+    limit = pattern.threshold * (1 + TOLERANCE)
     above, total = int(np.sum(pattern.channel_errors > limit)), len(pattern.channel_errors)
     verdict = "within" if mean <= limit else "above"
     sentences = [

@@ -27,7 +27,6 @@ from thzjax.experiment.sweep import curves
 from thzjax.experiment.sweep_spec import axis_values
 from thzjax.physics.beampattern import pattern_grid
 from thzjax.physics.beampattern_optimum import least_pattern_error
-from thzjax.plotting_sweep import sweep_curves
 from thzjax.systems.base import holds
 from thzjax.systems.irs_scenario import IrsScenario, desired_beams
 from thzjax.systems.scenario import Scenario, build
@@ -57,7 +56,7 @@ def write_sweep(rows: list[dict[str, Any]], name: str, values: Sequence[str], fo
     lines.pop("upper bound", None)
     x, labels = axis_values(values)
     folder.mkdir(parents=True, exist_ok=True)
-    figure = sweep_curves(x, labels, drawn, name, anchors=lines)
+    figure = plotting.sweep_curves(x, labels, drawn, name, anchors=lines)
     paths = plotting.save(figure, folder / f"sweep_{name}")
     write_rows(rows, folder / f"sweep_{name}.json")
     return list(paths)

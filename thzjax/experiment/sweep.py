@@ -122,7 +122,7 @@ def _row(value: str, method: str, surface: str, rates: np.ndarray, missed: np.nd
 
 
 def curves(rows: Sequence[dict[str, Any]], values: Sequence[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """(curves by method, anchors by name) for `plotting_sweep.sweep_curves`; NaN where a method does not exist."""
+    """(curves by method, anchors by name) for `plotting.sweep_curves`; NaN where a method does not exist."""
     fields = {"mean": "rate_feasible", "low": "ci_low", "high": "ci_high", "violation": "violation_rate_feasible"}
     place = {value: i for i, value in enumerate(values)}
     drawn: dict[str, Any] = {}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thzjax.plotting import (
+from thzjax.plotting.style import (
     BLUE,
     GREEN,
     GREY,
@@ -17,11 +17,11 @@ from thzjax.plotting import (
     RATE,
     VERMILLION,
     WIDTH_IN,
-    _axes,
-    _finite,
-    _label_right,
-    _legend,
-    _styled,
+    finite,
+    label_right,
+    legend,
+    new_axes,
+    styled,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ AXES_CHARACTERS = 38
 """Characters of a tick label that the axes are wide when names of usual length stand beside them."""
 
 
-@_styled
+@styled
 def sweep_curves(
     x: np.ndarray,
     labels: Sequence[str] | None,
@@ -72,8 +72,8 @@ def sweep_curves(
     x = ordered(x)
     drawn = {label: {key: ordered(values) for key, values in curve.items()} for label, curve in curves.items()}
     lines = {label: ordered(values) for label, values in dict(anchors).items()}
-    ranked = sorted(drawn.items(), key=lambda item: [-_finite(y, -np.inf) for y in _ends(item[1]["mean"])])
-    figure, ax = _axes(3.5)
+    ranked = sorted(drawn.items(), key=lambda item: [-finite(y, -np.inf) for y in _ends(item[1]["mean"])])
+    figure, ax = new_axes(3.5)
     _scale(ax, x, None if labels is None else [labels[i] for i in order])
     ax.set(xlabel=x_label, ylabel=y_label)
     low, high = _limits([*lines.values(), *(curve[key] for curve in drawn.values() for key in ("mean", "low", "high"))])
@@ -86,10 +86,10 @@ def sweep_curves(
         _curve(ax, x, curve, {"color": colour, "linestyle": dash, "marker": marker, "zorder": 3 - rank / len(ranked)})
         end = _ends(curve["mean"])[1]
         text = f"{glyph} {label}" if np.isfinite(end) else f"{glyph} {label} (nowhere applicable)"
-        names.append((_finite(end, low), text, colour))
-    names += [(_finite(_ends(values)[1], low), label, GREY) for label, values in lines.items()]
+        names.append((finite(end, low), text, colour))
+    names += [(finite(_ends(values)[1], low), label, GREY) for label, values in lines.items()]
     _keys(ax, list(drawn.values()))
-    _legend(figure, ax)
+    legend(figure, ax)
     _name(figure, ax, names)
     return figure
 
@@ -136,7 +136,7 @@ def _scale(ax: "Axes", x: np.ndarray, labels: Sequence[str] | None) -> None:
     ax.margins(x=0.03)
     if labels is not None:
         every = -(-len(labels) // MOST_TICKS)
-        shown = [textwrap.shorten(label, 24, placeholder="…") for label in labels[::every]]
+        shown = [label if len(label) <= 24 else label[:23] + "…" for label in labels[::every]]
         turned = {} if _fits(x[::every], shown) else {"rotation": 50, "ha": "right", "rotation_mode": "anchor"}
         ax.set_xticks(x[::every], shown, **turned)
         return
@@ -191,4 +191,4 @@ def _name(figure: "Figure", ax: "Axes", names: Sequence[tuple[float, str, str]])
     # Labels of several lines are as far apart as those of one in axes so many times lower. Last first: of equal
     # heights the first named then stands on top.
     placed = [(y, "\n".join(text), colour) for y, text, colour in reversed(wrapped)]
-    _label_right(ax, placed, (height + missing) / rows)
+    label_right(ax, placed, (height + missing) / rows)
