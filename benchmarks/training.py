@@ -11,7 +11,7 @@ import jax
 
 from thzjax.experiment.config import resolve
 from thzjax.experiment.evaluation import VALIDATION, draw_channels
-from thzjax.experiment.train import make_chunk, make_learner
+from thzjax.experiment.learner import make_chunk, make_learner
 
 CHUNKS = 12
 

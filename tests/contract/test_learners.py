@@ -6,7 +6,7 @@ import pytest
 from thzjax.agents.registry import AGENTS
 from thzjax.errors import ConfigError
 from thzjax.experiment.config import resolve
-from thzjax.experiment.train import make_learner
+from thzjax.experiment.learner import make_learner
 
 EVERYDAY = {("ppo", "paper-b", "residual"), ("sac", "paper-a", "residual"), ("reinforce", "paper-a", "paper")}
 CASES = [

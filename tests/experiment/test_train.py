@@ -15,6 +15,7 @@ from thzjax.experiment.checkpoint import Checkpoints
 from thzjax.experiment.config import config_json, read_config, resolve
 from thzjax.experiment.evaluation import draw_channels
 from thzjax.experiment.files import append_record, read_records, rewrite_records
+from thzjax.experiment.learner import load_weights, make_learner
 from thzjax.experiment.policy import load_policy
 
 SMALL = (
@@ -29,7 +30,7 @@ class Silent:
     def __init__(self, stop_at=None):
         self.stop_at, self.seen = stop_at, []
 
-    def start(self, config, done):
+    def start(self, config, done, runs=1):
         pass
 
     def update(self, record, metrics, steps_per_second, seconds_left):
@@ -91,7 +92,7 @@ def test_a_finished_run_is_left_alone(finished):
 
 def test_a_trained_policy_is_a_function_of_channels(finished):
     config, folder = finished
-    learner = training.make_learner(config)
+    learner = make_learner(config)
     channels = draw_channels(learner.env.system, learner.params, 4, 3)
     # NumPy in, and the design of a channel does not depend on its company.
     design = load_policy(folder)(jax.tree.map(np.asarray, channels))
@@ -176,7 +177,7 @@ def test_a_run_without_a_surface_is_saved_and_resumed(tmp_path):
         training.run_training(config, folder, Silent(2))
     assert training.run_training(config, folder, Silent()) == 0
     assert read_records(folder / "metrics.jsonl")[-1]["record"] == 3
-    _, untrained, trained = training.load_weights(config, folder)
+    _, untrained, trained = load_weights(config, folder)
     assert jax.tree.structure(untrained) == jax.tree.structure(trained)
 
 

@@ -11,7 +11,7 @@ import pytest
 from thzjax.beamforming import get_design
 from thzjax.experiment.config import resolve
 from thzjax.experiment.evaluation import HELD_OUT, classical_rules, draw_channels, judge, stream_key
-from thzjax.experiment.train import make_learner
+from thzjax.experiment.learner import make_learner
 from thzjax.systems.scenario import build, preset
 
 CHANNELS = 512

@@ -92,6 +92,10 @@ class Checkpoints:
         """Record number of the newest complete checkpoint."""
         return max(self._complete(), default=None)
 
+    def records(self) -> list[int]:
+        """Record numbers of the complete checkpoints, oldest first."""
+        return list(self._complete())
+
     def save(self, record: int, state: Any, config: RunConfig) -> None:
         """Save the carry after `record` records; one that a kill cut short is replaced."""
         complete = self._complete()
@@ -107,9 +111,9 @@ class Checkpoints:
         complete = self._complete() | {record: _fingerprints(self.folder / str(record))}
         write_atomically(self._manifest, json.dumps(complete, indent=1) + "\n")
 
-    def load(self, like: Any, config: RunConfig) -> tuple[int, Any]:
-        """(record number, carry) of the newest checkpoint; `like` is a carry of the same shapes, or its
-        `jax.eval_shape`.
+    def load(self, like: Any, config: RunConfig, record: int | None = None) -> tuple[int, Any]:
+        """(record number, carry) of the newest checkpoint, or of the one named; `like` is a carry of the same shapes,
+        or its `jax.eval_shape`.
 
         Raises:
           ConfigError: none there, damaged, or of another configuration; nothing on disk is changed.
@@ -117,7 +121,8 @@ class Checkpoints:
         complete = self._complete()
         if not complete:
             raise ConfigError(f"{self.folder} holds no checkpoint: start the run again with a new --out")
-        *others, record = complete
+        record = max(complete) if record is None else record
+        others = [other for other in complete if other != record]
         where = self.folder / str(record)
         advice = (
             f"delete {where} to go on from checkpoint {max(others)}"

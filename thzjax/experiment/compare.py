@@ -28,8 +28,8 @@ from thzjax.experiment.evaluation import (
     stream_key,
     time_rule,
 )
+from thzjax.experiment.learner import load_weights
 from thzjax.experiment.overrides import differences
-from thzjax.experiment.train import load_weights
 from thzjax.physics.beampattern import beam_pattern, pattern_grid, transmit_covariance
 from thzjax.systems.base import Design
 from thzjax.systems.scenario import Scenario, build

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import types
 import typing
 from typing import Any, TypeVar
@@ -62,9 +63,15 @@ def _parse(name: str, text: str, kind: Any) -> Any:
         raise ConfigError(f"{name}={text!r} is not a {kind.__name__}") from None
 
 
-def _replace(config: T, path: list[str], value: Any) -> T:
-    head, *rest = path
-    new = _replace(getattr(config, head), rest, value) if rest else value
+def get_field(config: Any, name: str) -> Any:
+    """The value of a dotted field."""
+    return functools.reduce(getattr, name.split("."), config)
+
+
+def replace_field(config: T, name: str, value: Any) -> T:
+    """`config` with another value of a dotted field."""
+    head, _, rest = name.partition(".")
+    new = replace_field(getattr(config, head), rest, value) if rest else value
     return dataclasses.replace(config, **{head: new})
 
 
@@ -80,7 +87,7 @@ def apply_overrides(config: T, assignments: typing.Iterable[str]) -> T:
             raise ConfigError(f"override {assignment!r} is not of the form name=value")
         leaves = _fields(config)
         full = _full_name(name.strip(), list(leaves))
-        config = _replace(config, full.split("."), _parse(full, text, leaves[full]))
+        config = replace_field(config, full, _parse(full, text, leaves[full]))
     return config
 
 

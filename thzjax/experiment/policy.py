@@ -9,7 +9,7 @@ from jax import Array
 
 from thzjax.experiment.config import read_config
 from thzjax.experiment.evaluation import policy_rule
-from thzjax.experiment.train import load_weights
+from thzjax.experiment.learner import load_weights
 from thzjax.systems.base import Design
 
 

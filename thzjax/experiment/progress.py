@@ -24,12 +24,12 @@ class TrainingProgress:
         self._bar = None
         self._last = 0.0
 
-    def start(self, config: Any, done: int) -> None:
-        """Begin at record `done` of the run."""
+    def start(self, config: Any, done: int, runs: int = 1) -> None:
+        """Begin at record `done` of the run, or of several runs side by side, whose means are shown."""
         self._total = config.records
-        self._steps = config.learner.steps_per_update * config.updates_per_record
         if not sys.stderr.isatty():
-            print(f"compiling, then {config.records - done} of {config.records} records to go", file=sys.stderr)
+            many = f" of {runs} runs side by side" if runs > 1 else ""
+            print(f"compiling, then {config.records - done} of {config.records} records{many} to go", file=sys.stderr)
             return
         from rich.console import Console
         from rich.live import Live

@@ -1,87 +1,31 @@
 """The training loop: compiled chunks with a thin host loop that logs, saves and can be interrupted between them."""
 
-import dataclasses
+import contextlib
 import json
 import math
 import platform
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import thzjax
-from thzjax.agents.base import Agent
-from thzjax.envs.environment import Environment
 from thzjax.errors import ConfigError
 from thzjax.experiment.checkpoint import Checkpoints
-from thzjax.experiment.config import RunConfig, config_json, make_agent, make_environment
-from thzjax.experiment.evaluation import TRAIN, VALIDATION, draw_channels, judge, policy_rule, stream_key
+from thzjax.experiment.config import RunConfig, config_json
 from thzjax.experiment.files import append_record, read_records, rewrite_records, write_atomically
-from thzjax.systems.scenario import build
+from thzjax.experiment.together import make_together
 
 INTERRUPTED = 130
 
 
 class Diverged(RuntimeError):
     """A metric is no longer finite; the last good state is saved."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Learner:
-    """A run's parts, made from its configuration."""
-
-    config: RunConfig
-    env: Environment
-    params: Any
-    agent: Agent
-
-    def init(self) -> Any:
-        """The carry at the start."""
-        return jax.jit(self.agent.init)(stream_key(self.config.seed, TRAIN), self.params)
-
-
-def make_learner(config: RunConfig) -> Learner:
-    """Build a run's parts; a configuration that cannot work is refused here, before anything is traced."""
-    system, params = build(config.scenario)
-    env = make_environment(config, system)
-    return Learner(config, env, params, make_agent(config, env))
-
-
-def make_chunk(learner: Learner) -> Callable[[Any, Any], tuple[Any, dict[str, jax.Array]]]:
-    """`(state, validation channels) -> (state, metrics)`: the updates of one record and a look at validation."""
-    config, params, agent = learner.config, learner.params, learner.agent
-
-    def chunk(state: Any, channels: Any) -> tuple[Any, dict[str, jax.Array]]:
-        state, history = jax.lax.scan(
-            lambda s, _: agent.update(s, params), state, None, length=config.updates_per_record
-        )
-        metrics = {name: jnp.mean(value.astype(float)) for name, value in history.items()}
-        # Multipliers and ergodic variables are states: their last value is what holds now.
-        last = {name: history[name][-1] for name in history if name.split("/")[0] in ("mu", "x_sum", "lambda_mean")}
-        metrics |= last | {"episodes": jnp.sum(history["episodes"]).astype(float)}
-        return state, metrics | validate(learner, state, channels)
-
-    return chunk
-
-
-def validate(learner: Learner, state: Any, channels: Any) -> dict[str, jax.Array]:
-    """The deterministic policy on the validation channels."""
-    rule = policy_rule(learner.env, learner.agent.policy, state.params)
-    system, params = learner.env.system, learner.params
-    design = rule(params, channels, stream_key(learner.config.validation_seed, VALIDATION))
-    result = judge(system, params, channels, design)
-    return {
-        "validation/rate": jnp.mean(result.rate),
-        "validation/rate_feasible": jnp.mean(result.rate_feasible),
-        "validation/violation_rate": jnp.mean((~result.satisfied).astype(float)),
-        "validation/violation_rate_feasible": jnp.mean((~result.satisfied_feasible).astype(float)),
-    } | {f"validation/{name}": jnp.mean(value) for name, value in result.measures.items()}
 
 
 def environment_record(config: RunConfig) -> dict[str, Any]:
@@ -118,81 +62,143 @@ def create_run_folder(folder: Path, config: RunConfig) -> None:
 
 
 def run_training(config: RunConfig, folder: Path, progress: Any) -> int:
-    """Train to the end from wherever the folder stands; the exit status is 0, or 130 after Ctrl-C.
+    """Train one run to the end; see `run_together`, which does the same for several at once."""
+    return run_together([config], [folder], progress)
 
-    Every number in `metrics.jsonl` follows from the configuration alone, so two runs agree to the byte, and so does
-    a run that was killed and resumed; clock times go to `timing.jsonl`.
+
+def run_together(configs: Sequence[RunConfig], folders: Sequence[Path], progress: Any) -> int:
+    """Train runs side by side to the end from wherever their folders stand; the status is 0, or 130 after Ctrl-C.
+
+    Several runs are one program, `vmap`ped over what tells them apart (`experiment.together`). Every number in
+    `metrics.jsonl` follows from the configurations alone, so two runs agree to the byte, and so does a run that was
+    killed and resumed; clock times go to `timing.jsonl`.
 
     Args:
-      config: the resolved configuration, already in the folder.
-      folder: the run folder.
-      progress: `start(config, done)`, `update(record, metrics, steps_per_second, seconds_left)`, `stop()`.
+      configs: the resolved configurations, already in the folders.
+      folders: the run folders.
+      progress: `start(config, done, runs)`, `update(record, metrics, steps_per_second, seconds_left)` with the mean
+        metrics of the runs, `stop()`.
 
     Raises:
-      ConfigError: a checkpoint that cannot be used.
-      Diverged: a metric stopped being finite.
+      ConfigError: a checkpoint that cannot be used, or runs that differ in more than one program can hold.
+      Diverged: a metric of some run stopped being finite; the others have gone on to the end.
     """
-    learner = make_learner(config)
-    metrics_file, timing_file = folder / "metrics.jsonl", folder / "timing.jsonl"
-    state = learner.init()
-    channels = draw_channels(learner.env.system, learner.params, config.validation_channels,
-                             config.validation_seed, VALIDATION)  # fmt: skip
-    with Checkpoints(folder) as checkpoints, _Interrupt() as interrupt:
-        done = 0
-        if checkpoints.latest() is not None:
-            done, state = checkpoints.load(state, config)
-            # Records past the checkpoint will be made again, to the same bits.
-            rewrite_records(metrics_file, [r for r in read_records(metrics_file) if r["record"] <= done])
-        elif len(read_records(metrics_file)) > 1:
-            raise ConfigError(f"{checkpoints.folder} holds no checkpoint: start the run again with a new --out")
+    together = make_together(configs)
+    runs = [_Run(config, folder) for config, folder in zip(configs, folders, strict=True)]
+    config, records = configs[0], configs[0].records
+    with contextlib.ExitStack() as stack:
+        for run in runs:
+            stack.enter_context(run.checkpoints)
+        interrupt = stack.enter_context(_Interrupt())
+        states = together.split(together.init())
+        channels = together.validation_channels()
+        done = _common_record(runs)
+        if done is None:
+            untrained = together.validate(together.join(states), channels)
+            for run, state, metrics in zip(runs, states, together.split(untrained), strict=True):
+                run.begin(state, _numbers(metrics))
+            done = 0
         else:
-            first = {"record": 0, "updates": 0, "env_steps": 0, "episodes": 0}
-            untrained = jax.jit(lambda s, c: validate(learner, s, c))(state, channels)
-            rewrite_records(metrics_file, [first | _numbers(untrained)])
-            checkpoints.save(0, state, config)
-        if done == config.records:
+            states = [run.resume(state, done) for run, state in zip(runs, states, strict=True)]
+        if done == records:
             return 0
-        progress.start(config, done)
+        progress.start(config, done, len(runs))
         begin = time.perf_counter()
-        chunk = jax.jit(make_chunk(learner), donate_argnums=0).lower(state, channels).compile()
-        append_record(timing_file, {"record": done, "compile_s": round(time.perf_counter() - begin, 3)})
-        episodes = read_records(metrics_file)[-1]["episodes"]
+        state = together.join(states)
+        chunk = together.chunk.lower(state, channels).compile()
+        for run in runs:
+            append_record(run.timing, {"record": done, "compile_s": round(time.perf_counter() - begin, 3)})
+        stack.callback(progress.stop)
         steps_per_record = config.updates_per_record * config.learner.steps_per_update
-        try:
-            for record in range(done + 1, config.records + 1):
-                begin = time.perf_counter()
-                state, metrics = chunk(state, channels)
-                numbers = _numbers(metrics)
-                threshold = getattr(config.scenario, "pattern_threshold", None)
-                if threshold is not None and "slack/beam_pattern" in numbers:
-                    numbers["pattern_error"] = threshold * (1 - numbers["slack/beam_pattern"])
-                seconds = time.perf_counter() - begin
-                bad = [name for name, value in numbers.items() if not math.isfinite(value)]
-                if bad:
-                    raise Diverged(
-                        f"training diverged by update {record * config.updates_per_record}: {bad[0]} is not finite; "
-                        f"checkpoint {checkpoints.latest()} is the last good one; start anew with a lower actor_rate"
-                    )
-                episodes += numbers.pop("episodes")
-                counts = {
-                    "record": record,
-                    "updates": record * config.updates_per_record,
-                    "env_steps": record * steps_per_record,
-                    "episodes": int(episodes),
-                }
-                append_record(metrics_file, counts | numbers)
-                rate = steps_per_record / seconds
+        for record in range(done + 1, records + 1):
+            begin = time.perf_counter()
+            state, metrics = chunk(state, channels)
+            numbers = [_numbers(m) for m in together.split(metrics)]
+            seconds = time.perf_counter() - begin
+            shown = [run.log(record, n) for run, n in zip(runs, numbers, strict=True) if not run.diverged]
+            rate = steps_per_record / seconds
+            for run in runs:
                 timing = {"record": record, "seconds": round(seconds, 4), "env_steps_per_s": round(rate)}
-                append_record(timing_file, timing)
-                progress.update(record, counts | numbers, rate, (config.records - record) * seconds)
-                last = record == config.records or interrupt.asked
-                if last or record % config.records_per_checkpoint == 0:
-                    checkpoints.save(record, state, config)
-                if interrupt.asked and record < config.records:
-                    return INTERRUPTED
-        finally:
-            progress.stop()
+                append_record(run.timing, timing | ({"runs": len(runs)} if len(runs) > 1 else {}))
+            if all(run.diverged for run in runs):
+                break
+            shown = [metrics for metrics in shown if metrics is not None]
+            mean = {name: sum(m[name] for m in shown) / len(shown) for name in shown[0]} if shown else numbers[0]
+            progress.update(record, mean, len(runs) * rate, (records - record) * seconds)
+            last = record == records or interrupt.asked
+            if last or record % config.records_per_checkpoint == 0:
+                for run, one in zip(runs, together.split(state), strict=True):
+                    if not run.diverged:
+                        run.checkpoints.save(record, one, run.config)
+            if interrupt.asked and record < records:
+                return INTERRUPTED
+    if complaints := [run.diverged for run in runs if run.diverged]:
+        raise Diverged("; ".join(complaints))
     return 0
+
+
+class _Run:
+    """One run's files."""
+
+    def __init__(self, config: RunConfig, folder: Path) -> None:
+        self.config, self.folder = config, folder
+        self.metrics, self.timing = folder / "metrics.jsonl", folder / "timing.jsonl"
+        self.checkpoints = Checkpoints(folder)
+        self.diverged = ""
+        self._episodes = 0.0
+
+    def begin(self, state: Any, untrained: dict[str, float]) -> None:
+        """The first record and checkpoint, of the untrained policy."""
+        if len(read_records(self.metrics)) > 1:
+            raise ConfigError(f"{self.checkpoints.folder} holds no checkpoint: start the run again with a new --out")
+        first = {"record": 0, "updates": 0, "env_steps": 0, "episodes": 0}
+        rewrite_records(self.metrics, [first | untrained])
+        self.checkpoints.save(0, state, self.config)
+
+    def resume(self, like: Any, record: int) -> Any:
+        """The carry at a record; later records will be made again, to the same bits."""
+        _, state = self.checkpoints.load(like, self.config, record)
+        rewrite_records(self.metrics, [r for r in read_records(self.metrics) if r["record"] <= record])
+        self._episodes = read_records(self.metrics)[-1]["episodes"]
+        return state
+
+    def log(self, record: int, numbers: dict[str, float]) -> dict[str, float] | None:
+        """Append a record, or note that the run has diverged and return nothing."""
+        threshold = getattr(self.config.scenario, "pattern_threshold", None)
+        if threshold is not None and "slack/beam_pattern" in numbers:
+            numbers["pattern_error"] = threshold * (1 - numbers["slack/beam_pattern"])
+        bad = [name for name, value in numbers.items() if not math.isfinite(value)]
+        if bad:
+            self.diverged = (
+                f"training of {self.folder} diverged by update {record * self.config.updates_per_record}: {bad[0]} is "
+                f"not finite; checkpoint {self.checkpoints.latest()} is the last good one; start anew with a lower "
+                "actor_rate"
+            )
+            return None
+        self._episodes += numbers.pop("episodes")
+        updates = record * self.config.updates_per_record
+        counts = {
+            "record": record,
+            "updates": updates,
+            "env_steps": updates * self.config.learner.steps_per_update,
+            "episodes": int(self._episodes),
+        }
+        append_record(self.metrics, counts | numbers)
+        return counts | numbers
+
+
+def _common_record(runs: Sequence[_Run]) -> int | None:
+    """The newest record that every run has a checkpoint of; none where nothing was begun.
+
+    Raises:
+      ConfigError: runs that have checkpoints, but none in common.
+    """
+    if all(run.checkpoints.latest() is None for run in runs):
+        return None
+    common = set.intersection(*(set(run.checkpoints.records()) for run in runs))
+    if not common:
+        raise ConfigError(f"the runs in {runs[0].folder.parent} share no checkpoint: resume them one by one")
+    return max(common)
 
 
 def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
@@ -221,14 +227,3 @@ class _Interrupt:
     def __exit__(self, *_: object) -> None:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
-
-
-def load_weights(config: RunConfig, folder: Path) -> tuple[Learner, Any, Any]:
-    """(learner, untrained weights, trained weights) of a run folder."""
-    learner = make_learner(config)
-    # The carry's shapes are enough to load it; of its start only the weights are computed.
-    like = jax.eval_shape(learner.agent.init, stream_key(config.seed, TRAIN), learner.params)
-    untrained = jax.jit(lambda key: learner.agent.init(key, learner.params).params)(stream_key(config.seed, TRAIN))
-    with Checkpoints(folder) as checkpoints:
-        _, trained = checkpoints.load(like, config)
-    return learner, untrained, trained.params

@@ -1,0 +1,87 @@
+"""A run's parts, and one compiled record of its training."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from thzjax.agents.base import Agent
+from thzjax.envs.environment import Environment
+from thzjax.experiment.checkpoint import Checkpoints
+from thzjax.experiment.config import RunConfig, make_agent, make_environment
+from thzjax.experiment.evaluation import TRAIN, VALIDATION, draw_channels, judge, policy_rule, stream_key
+from thzjax.systems.scenario import build
+
+
+@dataclasses.dataclass(frozen=True)
+class Learner:
+    """A run's parts, made from its configuration."""
+
+    config: RunConfig
+    env: Environment
+    params: Any
+    agent: Agent
+
+    def init(self) -> Any:
+        """The carry at the start."""
+        return jax.jit(self.agent.init)(stream_key(self.config.seed, TRAIN), self.params)
+
+
+def make_learner(config: RunConfig) -> Learner:
+    """Build a run's parts; a configuration that cannot work is refused here, before anything is traced."""
+    system, params = build(config.scenario)
+    env = make_environment(config, system)
+    return Learner(config, env, params, make_agent(config, env))
+
+
+def draw_validation(learner: Learner) -> Any:
+    """The channels that the learning curve is drawn on."""
+    config = learner.config
+    return draw_channels(
+        learner.env.system, learner.params, config.validation_channels, config.validation_seed, VALIDATION
+    )
+
+
+def make_chunk(learner: Learner) -> Callable[[Any, Any], tuple[Any, dict[str, jax.Array]]]:
+    """`(state, validation channels) -> (state, metrics)`: the updates of one record and a look at validation."""
+    config, params, agent = learner.config, learner.params, learner.agent
+
+    def chunk(state: Any, channels: Any) -> tuple[Any, dict[str, jax.Array]]:
+        state, history = jax.lax.scan(
+            lambda s, _: agent.update(s, params), state, None, length=config.updates_per_record
+        )
+        metrics = {name: jnp.mean(value.astype(float)) for name, value in history.items()}
+        # Multipliers and ergodic variables are states: their last value is what holds now.
+        last = {name: history[name][-1] for name in history if name.split("/")[0] in ("mu", "x_sum", "lambda_mean")}
+        metrics |= last | {"episodes": jnp.sum(history["episodes"]).astype(float)}
+        return state, metrics | validate(learner, state, channels)
+
+    return chunk
+
+
+def validate(learner: Learner, state: Any, channels: Any) -> dict[str, jax.Array]:
+    """The deterministic policy on the validation channels."""
+    rule = policy_rule(learner.env, learner.agent.policy, state.params)
+    system, params = learner.env.system, learner.params
+    design = rule(params, channels, stream_key(learner.config.validation_seed, VALIDATION))
+    result = judge(system, params, channels, design)
+    return {
+        "validation/rate": jnp.mean(result.rate),
+        "validation/rate_feasible": jnp.mean(result.rate_feasible),
+        "validation/violation_rate": jnp.mean((~result.satisfied).astype(float)),
+        "validation/violation_rate_feasible": jnp.mean((~result.satisfied_feasible).astype(float)),
+    } | {f"validation/{name}": jnp.mean(value) for name, value in result.measures.items()}
+
+
+def load_weights(config: RunConfig, folder: Path) -> tuple[Learner, Any, Any]:
+    """(learner, untrained weights, trained weights) of a run folder."""
+    learner = make_learner(config)
+    # The carry's shapes are enough to load it; of its start only the weights are computed.
+    like = jax.eval_shape(learner.agent.init, stream_key(config.seed, TRAIN), learner.params)
+    untrained = jax.jit(lambda key: learner.agent.init(key, learner.params).params)(stream_key(config.seed, TRAIN))
+    with Checkpoints(folder) as checkpoints:
+        _, trained = checkpoints.load(like, config)
+    return learner, untrained, trained.params

@@ -1,0 +1,147 @@
+"""Runs side by side in one program: seeds, learning rates and physical parameters along one `vmap`ped axis."""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from thzjax.errors import ConfigError
+from thzjax.experiment.config import RunConfig
+from thzjax.experiment.evaluation import TRAIN, stream_key
+from thzjax.experiment.learner import Learner, draw_validation, make_chunk, make_learner, validate
+from thzjax.experiment.overrides import apply_overrides, differences, get_field, replace_field
+
+
+class Together(NamedTuple):
+    """Runs as one program. A single run is not `vmap`ped, so that it keeps its bits.
+
+    Attributes:
+      init: () -> carries.
+      chunk: compiled when called, (carries, channels) -> (carries, metrics); the carries are donated.
+      validate: (carries, channels) -> metrics.
+      validation_channels: () -> the channels that learning curves are drawn on.
+      split: a tree of all runs -> one tree for each.
+      join: the inverse.
+    """
+
+    init: Callable[[], Any]
+    chunk: Any
+    validate: Callable[[Any, Any], Any]
+    validation_channels: Callable[[], Any]
+    split: Callable[[Any], list[Any]]
+    join: Callable[[Sequence[Any]], Any]
+
+
+def make_together(configs: Sequence[RunConfig]) -> Together:
+    """One program for runs that differ in their seeds, in learning options that are real numbers, and in physics.
+
+    Raises:
+      ConfigError: runs that differ in anything that shapes or branches depend on, naming it.
+    """
+    first = make_learner(configs[0])
+    if len(configs) == 1:
+        return Together(
+            init=first.init,
+            chunk=jax.jit(make_chunk(first), donate_argnums=0),
+            validate=jax.jit(functools.partial(validate, first)),
+            validation_channels=lambda: draw_validation(first),
+            split=lambda tree: [tree],
+            join=lambda trees: trees[0],
+        )
+    learners = [first, *(make_learner(config) for config in configs[1:])]
+    names = _varied(learners)
+    values = {name: jnp.asarray([get_field(c, name) for c in configs], float) for name in names}
+    same = _alike([learner.params for learner in learners])
+    params = first.params if same else _stack([learner.params for learner in learners])
+    keys = jnp.stack([stream_key(config.seed, TRAIN) for config in configs])
+    axes = None if same else 0
+
+    def member(params: Any, values: dict[str, Array]) -> Learner:
+        config = functools.reduce(lambda c, name: replace_field(c, name, values[name]), names, configs[0])
+        return dataclasses.replace(make_learner(config), params=params)
+
+    @jax.jit
+    def init() -> Any:
+        each = jax.vmap(lambda key, p, v: member(p, v).agent.init(key, p), in_axes=(0, axes, 0))
+        return each(keys, params, values)
+
+    def chunk(states: Any, channels: Any) -> Any:
+        each = jax.vmap(lambda state, c, p, v: make_chunk(member(p, v))(state, c), in_axes=(0, axes, axes, 0))
+        return each(states, channels, params, values)
+
+    @jax.jit
+    def look(states: Any, channels: Any) -> Any:
+        each = jax.vmap(lambda state, c, p, v: validate(member(p, v), state, c), in_axes=(0, axes, axes, 0))
+        return each(states, channels, params, values)
+
+    def validation_channels() -> Any:
+        return draw_validation(first) if same else _stack([draw_validation(learner) for learner in learners])
+
+    if names:
+        try:
+            jax.eval_shape(lambda: chunk(init(), validation_channels()))
+        except jax.errors.ConcretizationTypeError:
+            raise ConfigError(
+                f"a choice depends on {' or '.join(names)}: such values cannot share a program; train them one by one"
+            ) from None
+    return Together(
+        init=init,
+        chunk=jax.jit(chunk, donate_argnums=0),
+        validate=look,
+        validation_channels=validation_channels,
+        split=lambda tree: [jax.tree.map(lambda x, i=i: x[i], tree) for i in range(len(configs))],
+        join=_stack,
+    )
+
+
+def _stack(trees: Sequence[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def _alike(trees: Sequence[Any]) -> bool:
+    leaves = [jax.tree.leaves(tree) for tree in trees]
+    return all(bool(jnp.array_equal(a, b)) for other in leaves[1:] for a, b in zip(leaves[0], other, strict=True))
+
+
+def _varied(learners: Sequence[Learner]) -> list[str]:
+    """Dotted names of the learner's real numbers that differ between runs."""
+    first = learners[0]
+    names = sorted({name for other in learners[1:] for name in differences(first.config, other.config)})
+    for other in learners[1:]:
+        if other.env.system != first.env.system:
+            clash = [name for name in differences(first.config, other.config) if name.startswith("scenario.")]
+            raise ConfigError(f"runs side by side need one program, and {', '.join(clash)} changes its sizes or rules")
+    for name in names:
+        real = name.startswith("learner.") and isinstance(get_field(first.config, name), float)
+        if name != "seed" and not name.startswith("scenario.") and not real:
+            raise ConfigError(f"runs side by side need one program: {name} may not differ, as it is no real number")
+    return [name for name in names if name.startswith("learner.")]
+
+
+# --- which runs -----------------------------------------------------------------------------------------------------
+
+
+def expand(config: RunConfig, seeds: int, sweeps: Sequence[tuple[str, Sequence[str]]]) -> dict[str, RunConfig]:
+    """Runs by name: every value of a sweep (further options change with the first) with every seed from the run's on.
+
+    Raises:
+      ConfigError: no seed, or options of unequally many values.
+    """
+    if seeds < 1:
+        raise ConfigError(f"seeds={seeds} must be at least 1")
+    counts = {name: len(values) for name, values in sweeps}
+    if len(set(counts.values())) > 1:
+        text = ", ".join(f"{name} has {count}" for name, count in counts.items())
+        raise ConfigError(f"options swept together need equally many values: {text}")
+    points = [list(zip(counts, values, strict=True)) for values in zip(*(values for _, values in sweeps), strict=True)]
+    runs = {}
+    for point, seed in itertools.product(points or [[]], range(config.seed, config.seed + seeds)):
+        changed = apply_overrides(config, [f"{name}={value}" for name, value in point])
+        label = "-".join([f"{name.rsplit('.', 1)[-1]}={value}" for name, value in point[:1]] + [f"seed-{seed}"])
+        runs[label.replace("/", "_")] = dataclasses.replace(changed, seed=seed)
+    return runs
