@@ -1,5 +1,6 @@
 """Settings every test runs under: strict dtype promotion, float32 unless a test asks for float64."""
 
+import gc
 import getpass
 import os
 import sys
@@ -36,3 +37,18 @@ def x64():
     """Run one test in float64/complex128."""
     with jax.enable_x64(True):
         yield
+
+
+MAPS = Path("/proc/self/maps")
+MOST_MAPS = 20_000
+
+
+def pytest_runtest_teardown():
+    """Forget compiled programs before they use up the memory maps of a process, of which Linux grants 65 530.
+
+    Every program takes some; past the limit the next compilation aborts the interpreter. One worker of the whole suite
+    reached it after 170 tests.
+    """
+    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
