@@ -41,6 +41,8 @@ def train(
     resume: Path | None = None,
     config: Path | None = None,
     overrides: Overrides = (),
+    seeds: int = 1,
+    sweep: tuple[str, ...] = (),
     report: bool = True,
 ) -> int:
     """Train a learner on a preset, then judge it beside the classical designs and write a report.
@@ -51,6 +53,8 @@ def train(
       thzjax train paper-b --agent apg --seed 1
       thzjax train paper-a --quick
       thzjax train paper-a --handler projection --set pattern_threshold=3 num_users=3
+      thzjax train paper-a --agent apg --seeds 5
+      thzjax train paper-a --seeds 3 --sweep actor_rate=1e-2,1e-3,1e-4 critic_rate=2e-2,2e-3,2e-4
       thzjax train --resume runs/demo
 
     Ctrl-C saves and stops with status 130; --resume goes on to the same final numbers.
@@ -63,24 +67,30 @@ def train(
         fixed price); default projection for apg, else primal_dual.
       seed: fixes everything random.
       steps: environment steps; default by configuration.
-      out: run folder to make; default runs/PRESET-AGENT-SEED.
+      out: run folder to make; default runs/PRESET-AGENT-SEED, or runs/PRESET-AGENT of several runs.
       quick: a run of about a minute, report included, for trying things.
       resume: run folder to go on with; takes no other option but --report.
       config: a config.json to start from instead of a preset.
       overrides: options of the scenario or learner, such as power_w=0.01 learner.clip=0.1.
+      seeds: train so many seeds side by side in one program, from --seed on.
+      sweep: NAME=A,B,C: train these values of a learning rate, or of any other real number, side by side; further
+        ones change with it.
       report: evaluate and write the report when training ends.
     """
     from thzjax.experiment.config import read_config, resolve
+    from thzjax.experiment.learned import runs_in
+    from thzjax.experiment.learner import make_learner
     from thzjax.experiment.overrides import apply_overrides
     from thzjax.experiment.progress import TrainingProgress
-    from thzjax.experiment.train import INTERRUPTED, Diverged, create_run_folder, make_learner, run_training
+    from thzjax.experiment.train import INTERRUPTED, Diverged, create_run_folder, run_together
 
-    given = (agent, configuration, handler, seed, steps, out, quick, config, overrides)
-    untouched = ("ppo", "default", None, 0, None, None, False, None, ())
+    given = (agent, configuration, handler, seed, steps, out, quick, config, overrides, seeds, sweep)
+    untouched = ("ppo", "default", None, 0, None, None, False, None, (), 1, ())
     if resume is not None:
         if preset is not None or given != untouched:
             raise ConfigError("--resume takes the run's own configuration: give no preset and no other option")
-        folder, run = resume, read_config(resume / "config.json")
+        folder = resume
+        runs = {run: read_config(run / "config.json") for each in runs_in(resume).values() for run in each}
     else:
         if (preset is None) == (config is None):
             raise ConfigError("name a preset (such as paper-a), or give --config FILE or --resume RUN")
@@ -90,11 +100,16 @@ def train(
             run = apply_overrides(read_config(config), overrides)
         else:
             run = resolve(preset, agent, configuration, handler, seed, steps, quick, overrides)
-        folder = out or Path("runs") / f"{run.preset}-{run.agent}-{run.seed}"
         make_learner(run)
-        create_run_folder(folder, run)
+        if seeds == 1 and not sweep:
+            folder = out or Path("runs") / f"{run.preset}-{run.agent}-{run.seed}"
+            create_run_folder(folder, run)
+            runs = {folder: run}
+        else:
+            folder = out or Path("runs") / f"{run.preset}-{run.agent}"
+            runs = _create_runs(folder, run, seeds, sweep)
     try:
-        status = run_training(run, folder, TrainingProgress())
+        status = run_together(list(runs.values()), list(runs), TrainingProgress())
     except Diverged as error:
         _say(f"thzjax: {error}")
         return FAILED
@@ -102,9 +117,53 @@ def train(
         _say(f"stopped and saved; go on with: thzjax train --resume {folder}")
         return status
     _say(f"trained: {folder}")
-    if report:
-        _write_report([folder], _default_channels(run))
+    if report and len(runs) == 1:
+        _write_report([folder], _default_channels(runs[folder]))
+    elif report:
+        _judge_runs(folder, list(runs.values()))
     return OK
+
+
+def _create_runs(folder: Path, run: "RunConfig", seeds: int, sweep: Sequence[str]) -> "dict[Path, RunConfig]":
+    """Folders of runs side by side."""
+    from thzjax.experiment.learned import write_together
+    from thzjax.experiment.sweep_spec import parse_sweep
+    from thzjax.experiment.together import expand, make_together
+    from thzjax.experiment.train import create_run_folder, refuse_existing
+
+    labels = expand(run, seeds, [parse_sweep(text) for text in sweep])
+    runs = {folder / name: config for named in labels.values() for name, config in named.items()}
+    refuse_existing(folder)
+    make_together(list(runs.values()))
+    for path, config in runs.items():
+        create_run_folder(path, config)
+    write_together(folder, {label: list(named) for label, named in labels.items()})
+    return runs
+
+
+def _judge_runs(folder: Path, runs: "Sequence[RunConfig]") -> None:
+    """Learning curves of runs side by side, and where they share a scenario their policies on held-out channels."""
+    from thzjax.experiment.compare import HELD_OUT_SEED, compare
+    from thzjax.experiment.summary import write_rows, write_seed_curves
+    from thzjax.experiment.tables import comparison_table
+
+    for path in write_seed_curves(folder):
+        print(f"figure: {path}")
+    if any(run.scenario != runs[0].scenario for run in runs):
+        return
+    channels = _default_channels(runs[0])
+    result = compare(runs[0].scenario, [folder], channels, HELD_OUT_SEED, _progress("judging"), classical=False)
+    print(comparison_table(result.rows))
+    write_rows(result.rows, folder / "comparison.json")
+
+
+def _first_config(folder: Path) -> "RunConfig":
+    """The configuration of a run, or of the first of several side by side."""
+    from thzjax.experiment.config import read_config
+    from thzjax.experiment.learned import runs_in
+
+    first = next(iter(runs_in(folder).values()))[0]
+    return read_config(first / "config.json")
 
 
 def _default_channels(run: "RunConfig") -> int:
@@ -138,12 +197,10 @@ def report(runs: Runs = (), /, channels: int | None = None) -> int:
       runs: run folders; the first is the report's subject.
       channels: held-out channels; default 2048 on paper A's system, 256 on paper B's, 512 after a shortened run.
     """
-    from thzjax.experiment.config import read_config
-
     if not runs:
         raise ConfigError("name a run folder, such as runs/demo")
     if channels is None:
-        channels = _default_channels(read_config(runs[0] / "config.json"))
+        channels = _default_channels(_first_config(runs[0]))
     _write_report(runs, channels)
     return OK
 
@@ -155,17 +212,16 @@ def evaluate(run: Run, /, channels: int | None = None, refine: int = 0, json: Pa
       thzjax evaluate runs/demo --channels 4096 --refine 100
 
     Args:
-      run: run folder.
+      run: run folder, or folder of runs side by side, whose seeds are pooled.
       channels: held-out channels; default 2048 on paper A's system, 256 on paper B's.
       refine: judge the trained policy also with so many steps of gradient ascent after it: more rate for more time.
       json: write the rows there as a JSON list.
     """
     from thzjax.experiment.compare import HELD_OUT_SEED, compare, default_channels
-    from thzjax.experiment.config import read_config
     from thzjax.experiment.summary import write_rows
     from thzjax.experiment.tables import comparison_table
 
-    config = read_config(run / "config.json")
+    config = _first_config(run)
     channels = default_channels(config.scenario) if channels is None else channels
     result = compare(
         config.scenario, [run], channels, HELD_OUT_SEED, _progress("judging"), classical=False, refine=refine
@@ -196,12 +252,14 @@ def compare(
       thzjax compare paper-b --sweep p_bs_dbm=30:45:5 --out figures
       thzjax compare paper-b --sweep "surface_shape=4,5;5,8;6,10;8,10" "num_active=7,15,22,30" --methods gradient
       thzjax compare paper-a runs/demo --json rows.json --out figures
+      thzjax compare paper-a runs/apg --sweep num_users=2:6:1 --methods gradient
 
     With one run, its folder keeps the rows as comparison.json.
 
     Args:
       preset: scenario.
-      runs: run folders whose policies join in; they must have been trained on this scenario.
+      runs: run folders, or folders of runs side by side, whose policies join in. They were trained on this scenario,
+        but for policies that serve any size (unfolded, equivariant).
       channels: held-out channels; default 2048 on paper A's system, 256 on paper B's.
       methods: only these, each METHOD or METHOD/SURFACE.
       sweep: NAME=START:STOP:STEP or NAME=A,B,C: any option of the scenario; further ones change with it.
@@ -220,18 +278,20 @@ def compare(
     scenario = apply_overrides(find(preset), overrides)
     channels = default_channels(scenario) if channels is None else channels
     if sweep:
-        if runs:
-            raise ConfigError("--sweep takes no runs: a policy is trained for one scenario, and a sweep has many")
-        return _sweep(preset, scenario, sweep, channels, methods, json, out)
+        if refine:
+            raise ConfigError("--refine is for a single point: leave out --sweep")
+        return _sweep(preset, scenario, sweep, channels, methods, json, out, runs)
     result = judge_all(scenario, runs, channels, HELD_OUT_SEED, _progress("judging"), methods=methods, refine=refine)
     print(comparison_table(result.rows))
     for name, rate in anchors(scenario, channels, HELD_OUT_SEED).items():
         print(f"{name}: {rate:.3f}")
     if json:
         write_rows(result.rows, json)
-    if len(runs) == 1:
+    # A comparison on another scenario than its own is not the run's.
+    own = len(runs) == 1 and not any("trained elsewhere" in row["method"] for row in result.rows)
+    if own:
         write_rows(result.rows, runs[0] / "comparison.json")
-    folder = out or (runs[0] / "figures" if len(runs) == 1 else None)
+    folder = out or (runs[0] / "figures" if own else None)
     if folder:
         for path in write_figures(result, folder):
             print(f"figure: {path}")
@@ -246,6 +306,7 @@ def _sweep(
     methods: tuple[str, ...],
     json: Path | None,
     out: Path | None,
+    runs: Sequence[Path],
 ) -> int:
     from thzjax.experiment.compare import HELD_OUT_SEED
     from thzjax.experiment.summary import write_rows, write_sweep
@@ -257,7 +318,7 @@ def _sweep(
     along = dict(others)
     if len({name, *along}) < len(texts):
         raise ConfigError("--sweep names one option twice: list all its values at once")
-    rows = sweep(scenario, name, values, channels, HELD_OUT_SEED, _progress("judging"), methods, along)
+    rows = sweep(scenario, name, values, channels, HELD_OUT_SEED, _progress("judging"), methods, along, runs)
     print(sweep_table(rows, name, values))
     folder = out or Path("sweeps") / f"{preset}-{name}"
     for path in write_sweep(rows, name, values, folder):

@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from thzjax.experiment.compare import policy_names
 from thzjax.experiment.config import config_json, resolve
+from thzjax.experiment.learned import policy_names
 from thzjax.experiment.report import PatternData, ReportData, findings, moving_constraints, pictures, render, write
 
 
@@ -140,8 +140,8 @@ def test_runs_are_named_by_agent_and_told_apart_by_folder(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(config_json(config))
     a, b, c = (tmp_path / name for name in runs)
-    assert policy_names([a, b]) == ["ppo", "apg, primal_dual"]
-    assert policy_names([a, c]) == [f"ppo ({a})", f"ppo ({c})"]
+    assert policy_names([a, b]) == {"ppo": [a], "apg, primal_dual": [b]}
+    assert policy_names([a, c]) == {f"ppo ({a})": [a], f"ppo ({c})": [c]}
 
 
 def test_a_slack_of_minus_millions_has_plain_numbers_on_its_axis():

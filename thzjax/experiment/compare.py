@@ -11,7 +11,7 @@ import numpy as np
 
 from thzjax.beamforming.anchors import anchor_rates, refuse_impossible
 from thzjax.errors import ConfigError
-from thzjax.experiment.config import RunConfig, default_run, read_config
+from thzjax.experiment.config import RunConfig
 from thzjax.experiment.evaluation import (
     HELD_OUT,
     VALIDATION,
@@ -23,13 +23,10 @@ from thzjax.experiment.evaluation import (
     draw_channels,
     judge_compiled,
     make_row,
-    policy_rule,
-    refined_rule,
     stream_key,
     time_rule,
 )
-from thzjax.experiment.learner import load_weights
-from thzjax.experiment.overrides import differences
+from thzjax.experiment.learned import learned_rules
 from thzjax.physics.beampattern import beam_pattern, pattern_grid, transmit_covariance
 from thzjax.systems.base import Design
 from thzjax.systems.scenario import Scenario, build
@@ -47,8 +44,8 @@ class Comparison:
     Attributes:
       rows: the table.
       judgements: per channel.
-      designs: the designs themselves, projected.
-      rules: compiled design rules, to be used on other channels in a batch of the same size.
+      designs: the designs themselves, projected; of several seeds the first one's.
+      rules: compiled design rules, to be used on other channels in a batch of the same size; the first seed's.
     """
 
     rows: list[dict[str, Any]]
@@ -61,46 +58,6 @@ def default_channels(scenario: Scenario) -> int:
     """Held-out channels of a comparison that names no number: 2048, or 256 of large arrays."""
     spec = build(scenario)[0].spec
     return 256 if spec.antennas * spec.elements > LARGE_CHANNEL else 2048
-
-
-def policy_names(folders: Sequence[Path]) -> list[str]:
-    """What each run's policy is called: its agent, what is unusual about it, and its folder if two would be alike."""
-
-    def name(folder: Path) -> str:
-        config = read_config(folder / "config.json")
-        usual = default_run(config.agent, config.scenario)
-        unusual = [o for o in ("policy", "handler") if getattr(config, o) != getattr(usual, o)]
-        return ", ".join([config.agent, *(getattr(config, o) for o in unusual)])
-
-    names = [name(folder) for folder in folders]
-    return [n if names.count(n) == 1 else f"{n} ({folder})" for n, folder in zip(names, folders, strict=True)]
-
-
-def learned_rules(folders: Sequence[Path], scenario: Scenario, refine: int = 0) -> dict[tuple[str, str], DesignRule]:
-    """The trained and the untrained policy of each run folder, by `policy_names`.
-
-    With `refine`, the trained one also with so many steps of gradient ascent after it.
-
-    Raises:
-      ConfigError: a folder that is no run, or one trained on another scenario.
-    """
-    rules = {}
-    for folder, name in zip(folders, policy_names(folders), strict=True):
-        config = read_config(folder / "config.json")
-        clash = differences(config.scenario, scenario)
-        if clash:
-            raise ConfigError(
-                f"{folder} was trained on another scenario (it differs in {', '.join(clash[:5])}): compare it with its "
-                f"own preset {config.preset!r} and overrides"
-            )
-        learner, untrained, trained = load_weights(config, folder)
-        rules[name, "policy"] = policy_rule(learner.env, learner.agent.policy, trained)
-        if refine:
-            rules[f"{name} + {refine} steps", "policy"] = refined_rule(
-                rules[name, "policy"], learner.env.system, refine
-            )
-        rules[f"{name}, untrained", "policy"] = policy_rule(learner.env, learner.agent.policy, untrained)
-    return rules
 
 
 def compare(
@@ -120,7 +77,7 @@ def compare(
 
     Args:
       scenario: what is simulated.
-      folders: runs whose policies join in.
+      folders: runs, or folders of runs side by side, whose policies join in.
       num_channels, seed: of the held-out channels.
       say: told about progress.
       classical: judge classical designs, too.
@@ -142,16 +99,26 @@ def compare(
     key = stream_key(seed, HELD_OUT)
     project = jax.jit(system.project)
     result = Comparison([], [], [], [])
-    everyone = rules | learned
+    everyone = {name: [rule] for name, rule in rules.items()} | learned
     say(f"compiling {len(everyone)} methods")
-    for (method, surface), compiled in compile_rules(everyone, params, channels, key, say).items():
+    # Of several seeds each is a rule of its own; they share their compilation.
+    single = {(*name, i): rule for name, of_seeds in everyone.items() for i, rule in enumerate(of_seeds)}
+    compiled = compile_rules(single, params, channels, key, say)
+    for method, surface in everyone:
+        of_seeds = [rule for name, rule in compiled.items() if name[:2] == (method, surface)]
+        if not of_seeds:
+            continue
         say(f"{method}, {surface} surface")
-        design, us = time_rule(compiled, params, channels, key)
-        judgement = jax.tree.map(np.asarray, judge_compiled(system, params, channels, design))
-        result.rows.append(make_row(method, surface, judgement, us, (method, surface) in learned))
+        designs, times = zip(*(time_rule(rule, params, channels, key) for rule in of_seeds), strict=True)
+        judged = [jax.tree.map(np.asarray, judge_compiled(system, params, channels, design)) for design in designs]
+        judgement = judged[0] if len(judged) == 1 else jax.tree.map(lambda *x: np.stack(x), *judged)
+        row = make_row(method, surface, judgement, float(np.median(times)), (method, surface) in learned)
+        if len(judged) > 1:
+            row["seed_rates"] = [float(np.mean(j.rate_feasible)) for j in judged]
+        result.rows.append(row)
         result.judgements.append(judgement)
-        result.designs.append(project(params, channels, design))
-        result.rules.append(compiled)
+        result.designs.append(project(params, channels, designs[0]))
+        result.rules.append(of_seeds[0])
     if not result.rows:
         raise ConfigError("no method is left to compare")
     add_differences(result.rows, result.judgements)

@@ -47,6 +47,8 @@ def draw_channels(system: Any, params: Any, num: int, seed: int, stream: int = H
 class Judgement(NamedTuple):
     """What a design does, per channel `[C]`, as designed and after the exact scaling (`_feasible`).
 
+    Of several seeds of one learner, `[S, C]`.
+
     `slack` and `measures` are dictionaries by constraint and by figure of merit. `rate_feasible` is 0 on a channel
     where some constraint does not hold even after the scaling.
     """
@@ -92,44 +94,57 @@ def observed(system: Any, params: Any, channels: Any, key: Array) -> Any:
     return jax.vmap(system.observe, in_axes=(0, None, 0))(keys, params, channels)
 
 
-def policy_rule(env: Environment, policy: Any, weights: Any) -> DesignRule:
-    """A trained policy as a design rule.
+@dataclasses.dataclass(frozen=True, eq=False)
+class PolicyRule:
+    """A policy with its weights as a design rule.
 
     Where phases act a step late, the policy is run on the still channel for one episode, as it was trained, and
     its last design is taken.
+
+    Attributes:
+      env, policy, weights: what is judged.
+      refine: steps of `beamforming.gradient.refine` from its design; never below it.
     """
-    steps = env.horizon if env.delayed_phases else 1
 
-    def one(params: Any, channels: Any, key: Array) -> Design:
-        reflection = env.system.snap(params, channels, random_phases(key, channels, env.system.spec.elements))
-        state = env.begin(params, channels, reflection)
+    env: Environment
+    policy: Any
+    weights: Any
+    refine: int = 0
 
-        def step(state: Any, _: None) -> tuple[Any, Design]:
-            design, reflection = env.design(params, state, policy.mode(weights, state.obs))
-            return env.begin(params, channels, reflection), design
+    def __call__(self, params: Any, channels: Any, key: Array) -> Design:
+        """The designs of a batch."""
+        return self.design(self.weights, params, channels, key)
 
-        _, designs = jax.lax.scan(step, state, None, length=steps)
-        return jax.tree.map(lambda x: x[-1], designs)
+    @property
+    def program(self) -> Any:
+        """What two rules share that differ in their weights alone."""
+        shapes = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(self.weights))
+        return self.env, self.policy, self.refine, jax.tree.structure(self.weights), shapes
 
-    def rule(params: Any, channels: Any, key: Array) -> Design:
-        num = channels.direct.shape[0]
-        channels = observed(env.system, params, channels, key)
-        return jax.vmap(one, in_axes=(None, 0, 0))(params, channels, jax.random.split(key, num))
+    def design(self, weights: Any, params: Any, channels: Any, key: Array) -> Design:
+        """The designs of a batch with other weights."""
+        env, policy = self.env, self.policy
+        steps = env.horizon if env.delayed_phases else 1
 
-    return rule
+        def one(channels: Any, key: Array) -> Design:
+            reflection = env.system.snap(params, channels, random_phases(key, channels, env.system.spec.elements))
+            state = env.begin(params, channels, reflection)
 
+            def step(state: Any, _: None) -> tuple[Any, Design]:
+                design, reflection = env.design(params, state, policy.mode(weights, state.obs))
+                return env.begin(params, channels, reflection), design
 
-def refined_rule(rule: DesignRule, system: Any, steps: int) -> DesignRule:
-    """A rule, then that many steps of `beamforming.gradient.refine` from its design; never below it."""
+            _, designs = jax.lax.scan(step, state, None, length=steps)
+            return jax.tree.map(lambda x: x[-1], designs)
 
-    def refined(params: Any, channels: Any, key: Array) -> Design:
-        design = rule(params, channels, key)
-        small, basis = compact(system, observed(system, params, channels, key))
+        seen = observed(env.system, params, channels, key)
+        design = jax.vmap(one)(seen, jax.random.split(key, channels.direct.shape[0]))
+        if not self.refine:
+            return design
+        small, basis = compact(env.system, seen)
         W = design.beamformer if basis is None else matmul(hermitian(basis), design.beamformer)
-        design, _ = refine(system, params, small, Design(W, design.reflection), steps)
+        design, _ = refine(env.system, params, small, Design(W, design.reflection), self.refine)
         return Design(lift(basis, design.beamformer), design.reflection)
-
-    return refined
 
 
 def classical_rules(system: Any, methods: Sequence[str] = ()) -> dict[tuple[str, str], DesignRule]:
@@ -179,12 +194,12 @@ class ComposedRule:
 def compile_rules(
     rules: dict[Any, DesignRule], params: Any, channels: Any, key: Array, say: Callable[[str], None]
 ) -> dict[Any, DesignRule]:
-    """The rules compiled for a batch of channels, several at once and each part once.
+    """The rules compiled for a batch of channels, several at once and each part once, whatever a policy's weights.
 
     On 2 cores the 20 fast designs of `paper-a` compile in 26 s; in 42 s where every surface compiled its own beams. A
     design that does not exist on this system is left out, and said so.
     """
-    shared: dict[str, Future] = {}
+    shared: dict[Any, Future] = {}
 
     def refusing(work: Callable[[], Any]) -> Any:
         try:
@@ -198,6 +213,10 @@ def compile_rules(
             return pool.submit(lambda: jax.jit(function).lower(*args).compile())
 
         def parts(rule: DesignRule) -> list[Future]:
+            if isinstance(rule, PolicyRule):
+                if rule.program not in shared:
+                    shared[rule.program] = compiling(rule.design, rule.weights, params, channels, key)
+                return [shared[rule.program]]
             if not isinstance(rule, ComposedRule):
                 return [compiling(rule, params, channels, key)]
             between = jax.eval_shape(rule.first, params, channels, key)
@@ -206,14 +225,16 @@ def compile_rules(
                 shared[name] = compiling(rule.second, params, *between)
             return [compiling(rule.first, params, channels, key), shared[name]]
 
-        def joined(waiting: list[Future]) -> DesignRule:
+        def joined(rule: DesignRule, waiting: list[Future]) -> DesignRule:
             first, *second = [part.result() for part in waiting]
+            if isinstance(rule, PolicyRule):
+                return functools.partial(first, rule.weights)
             if not second:
                 return first
             return lambda params, channels, key: second[0](params, *first(params, channels, key))
 
         waiting = {name: refusing(functools.partial(parts, rule)) for name, rule in rules.items()}
-        ready = {name: refusing(functools.partial(joined, w)) for name, w in waiting.items() if w is not None}
+        ready = {n: refusing(functools.partial(joined, rules[n], w)) for n, w in waiting.items() if w is not None}
     return {name: rule for name, rule in ready.items() if rule is not None}
 
 
@@ -254,7 +275,7 @@ def make_row(method: str, surface: str, judgement: Judgement, us_per_channel: fl
         "ci_high": high,
         "violation_rate": float(np.mean(~judgement.satisfied)),
         "us_per_channel": us_per_channel,
-        "num_channels": len(judgement.rate),
+        "num_channels": judgement.rate.shape[-1],
         "violation_rate_feasible": float(np.mean(~held)),
         "violations": {name: float(np.mean(~holds(value))) for name, value in judgement.slack.items()},
         "slack": {name: float(np.mean(value)) for name, value in judgement.slack.items()},

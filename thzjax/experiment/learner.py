@@ -12,7 +12,7 @@ from thzjax.agents.base import Agent
 from thzjax.envs.environment import Environment
 from thzjax.experiment.checkpoint import Checkpoints
 from thzjax.experiment.config import RunConfig, make_agent, make_environment
-from thzjax.experiment.evaluation import TRAIN, VALIDATION, draw_channels, judge, policy_rule, stream_key
+from thzjax.experiment.evaluation import TRAIN, VALIDATION, PolicyRule, draw_channels, judge, stream_key
 from thzjax.systems.scenario import build
 
 
@@ -64,7 +64,7 @@ def make_chunk(learner: Learner) -> Callable[[Any, Any], tuple[Any, dict[str, ja
 
 def validate(learner: Learner, state: Any, channels: Any) -> dict[str, jax.Array]:
     """The deterministic policy on the validation channels."""
-    rule = policy_rule(learner.env, learner.agent.policy, state.params)
+    rule = PolicyRule(learner.env, learner.agent.policy, state.params)
     system, params = learner.env.system, learner.params
     design = rule(params, channels, stream_key(learner.config.validation_seed, VALIDATION))
     result = judge(system, params, channels, design)

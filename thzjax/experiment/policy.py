@@ -8,7 +8,7 @@ import jax
 from jax import Array
 
 from thzjax.experiment.config import read_config
-from thzjax.experiment.evaluation import policy_rule
+from thzjax.experiment.evaluation import PolicyRule
 from thzjax.experiment.learner import load_weights
 from thzjax.systems.base import Design
 
@@ -30,7 +30,7 @@ def load_policy(folder: str | Path, trained: bool = True) -> Callable[..., Desig
     """
     folder = Path(folder)
     learner, before, after = load_weights(read_config(folder / "config.json"), folder)
-    rule = jax.jit(policy_rule(learner.env, learner.agent.policy, after if trained else before))
+    rule = jax.jit(PolicyRule(learner.env, learner.agent.policy, after if trained else before))
 
     def design(channels: Any, params: Any = None, key: Array | None = None) -> Design:
         channels = jax.tree.map(jax.numpy.asarray, channels)

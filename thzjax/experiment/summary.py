@@ -15,12 +15,12 @@ from thzjax.experiment.compare import (
     Say,
     compare,
     mean_patterns,
-    policy_names,
     validation_lines,
 )
 from thzjax.experiment.config import RunConfig, read_config
 from thzjax.experiment.evaluation import Judgement
 from thzjax.experiment.files import read_records, write_atomically
+from thzjax.experiment.learned import policy_names, runs_in
 from thzjax.experiment.overrides import to_json
 from thzjax.experiment.report import PatternData, ReportData, findings, write
 from thzjax.experiment.sweep import curves
@@ -62,6 +62,19 @@ def write_sweep(rows: list[dict[str, Any]], name: str, values: Sequence[str], fo
     return list(paths)
 
 
+def write_seed_curves(folder: Path) -> list[Path]:
+    """Draw the learning curves of runs side by side into their folder, as PNG and SVG."""
+    curves = {}
+    for label, runs in runs_in(folder).items():
+        records = [read_records(run / "metrics.jsonl") for run in runs]
+        steps = [record["env_steps"] for record in max(records, key=len)]
+        values = np.full((len(runs), len(steps)), np.nan)
+        for row, of_run in zip(values, records, strict=True):
+            row[: len(of_run)] = [record["validation/rate_feasible"] for record in of_run]
+        curves[label or "one run"] = (np.array(steps, float), values)
+    return list(plotting.save(plotting.seed_curves(curves), folder / "learning_curves"))
+
+
 def report_run(folders: Sequence[Path], num_channels: int, say: Say) -> tuple[Path, Comparison, str]:
     """Judge a run, and further ones of its scenario beside it, and write the report into the first one's folder.
 
@@ -80,6 +93,9 @@ def report_run(folders: Sequence[Path], num_channels: int, say: Say) -> tuple[Pa
         raise ConfigError("name a run folder to report on")
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise ConfigError("a run folder is named twice: name each once")
+    for folder in folders:
+        if len(many := [run for runs in runs_in(folder).values() for run in runs]) > 1:
+            raise ConfigError(f"{folder} holds {len(many)} runs: report on one of them, or `thzjax compare` them all")
     config = read_config(folders[0] / "config.json")
     result = compare(config.scenario, folders, num_channels, HELD_OUT_SEED, say, methods=REPORTED)
     write_rows(result.rows, folders[0] / "comparison.json")
@@ -89,7 +105,7 @@ def report_run(folders: Sequence[Path], num_channels: int, say: Say) -> tuple[Pa
 
 
 def _report_data(folders: Sequence[Path], config: RunConfig, result: Comparison) -> ReportData:
-    names = policy_names(folders)
+    names = list(policy_names(folders))
     place = {row["method"]: i for i, row in enumerate(result.rows) if row["learned"]}
     learned, *beside = (place[name] for name in names)
     classical = [i for i, row in enumerate(result.rows) if not row["learned"]]

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,7 +12,8 @@ import numpy as np
 from thzjax.beamforming.anchors import anchor_rates, refuse_impossible
 from thzjax.errors import ConfigError
 from thzjax.experiment.compare import Say
-from thzjax.experiment.evaluation import HELD_OUT, classical_rules, draw_channels, judge, stream_key
+from thzjax.experiment.evaluation import HELD_OUT, DesignRule, classical_rules, draw_channels, judge, stream_key
+from thzjax.experiment.learned import learned_rules
 from thzjax.experiment.overrides import apply_overrides
 from thzjax.experiment.statistics import mean_interval
 from thzjax.systems.scenario import Scenario, build
@@ -26,6 +28,7 @@ def sweep(
     say: Say,
     methods: Sequence[str] = (),
     along: Mapping[str, Sequence[str]] | None = None,
+    folders: Sequence[Path] = (),
 ) -> list[dict[str, Any]]:
     """Feasible rate of every method at every value, with its interval and the share of channels without a design.
 
@@ -39,6 +42,7 @@ def sweep(
       say: told about progress.
       methods: as in `compare`.
       along: further options that change with the swept one, value by value.
+      folders: runs whose policies join in, if they serve other sizes than they were trained on.
 
     Returns:
       One row for each value and method: value, method, surface, rate_feasible, ci_low, ci_high, violation_rate_feasible
@@ -55,13 +59,20 @@ def sweep(
                 f"options swept together need equally many values: {name} has {len(values)}, {other} has {len(theirs)}"
             )
     settings = [[f"{other}={theirs[i]}" for other, theirs in options.items()] for i in range(len(values))]
-    built = [build(apply_overrides(scenario, setting)) for setting in settings]
+    scenarios = [apply_overrides(scenario, setting) for setting in settings]
+    built = [build(point) for point in scenarios]
     classical_rules(built[0][0], methods)
     rows: list[dict[str, Any]] = []
-    groups = itertools.groupby(zip(values, built, strict=True), key=lambda point: point[1][0])
+    groups = itertools.groupby(zip(values, scenarios, built, strict=True), key=lambda point: point[2][0])
     for system, group in groups:
-        points = [(value, params) for value, (_, params) in group]
-        rows += _one_program(system, points, num_channels, seed, say, methods, name)
+        points = list(group)
+        rules = {pair: [rule] for pair, rule in classical_rules(system, methods).items()}
+        # Called what they are called at every value, also at the one that they were trained on.
+        for (label, surface), of_seeds in learned_rules(folders, points[0][1]).items():
+            rules[label.replace(", trained elsewhere", ""), surface] = of_seeds
+        rows += _one_program(
+            system, [(v, params) for v, _, (_, params) in points], num_channels, seed, say, rules, name
+        )
     return rows
 
 
@@ -71,7 +82,7 @@ def _one_program(
     num_channels: int,
     seed: int,
     say: Say,
-    methods: Sequence[str],
+    rules: Mapping[tuple[str, str], Sequence[DesignRule]],
     name: str,
 ) -> list[dict[str, Any]]:
     values = [value for value, _ in points]
@@ -89,12 +100,13 @@ def _one_program(
             refused[i] = str(refusal)
         for label, rates in anchor_rates(system, points[i][1], here).items():
             rows.append(_row(value, label, "anchor", np.asarray(rates), np.zeros(num_channels, bool)))
-    for (method, surface), rule in classical_rules(system, methods).items():
+    for (method, surface), of_seeds in rules.items():
         say(f"{method}, {surface} surface, {name}={values[0]}" + (f" to {values[-1]}" if len(values) > 1 else ""))
 
-        def design_and_judge(params: Any, channels: Any, rule: Any = rule) -> tuple[Any, Any]:
-            judgement = judge(system, params, channels, rule(params, channels, key))
-            return judgement.rate_feasible, judgement.satisfied_feasible
+        def design_and_judge(params: Any, channels: Any, of_seeds: Any = of_seeds) -> tuple[Any, Any]:
+            judged = [judge(system, params, channels, rule(params, channels, key)) for rule in of_seeds]
+            rates, held = ([getattr(j, name) for j in judged] for name in ("rate_feasible", "satisfied_feasible"))
+            return (rates[0], held[0]) if len(judged) == 1 else (jnp.stack(rates), jnp.stack(held))
 
         try:
             rates, held = jax.jit(jax.vmap(design_and_judge))(stacked, channels)
@@ -117,7 +129,7 @@ def _row(value: str, method: str, surface: str, rates: np.ndarray, missed: np.nd
         "ci_low": low,
         "ci_high": high,
         "violation_rate_feasible": float(np.mean(missed)),
-        "num_channels": len(rates),
+        "num_channels": rates.shape[-1],
     }
 
 

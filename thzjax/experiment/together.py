@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from thzjax.errors import ConfigError
-from thzjax.experiment.config import RunConfig
+from thzjax.experiment.config import RunConfig, make_agent
 from thzjax.experiment.evaluation import TRAIN, stream_key
 from thzjax.experiment.learner import Learner, draw_validation, make_chunk, make_learner, validate
 from thzjax.experiment.overrides import apply_overrides, differences, get_field, replace_field
@@ -63,7 +62,7 @@ def make_together(configs: Sequence[RunConfig]) -> Together:
 
     def member(params: Any, values: dict[str, Array]) -> Learner:
         config = functools.reduce(lambda c, name: replace_field(c, name, values[name]), names, configs[0])
-        return dataclasses.replace(make_learner(config), params=params)
+        return Learner(config, first.env, params, make_agent(config, first.env))
 
     @jax.jit
     def init() -> Any:
@@ -126,8 +125,12 @@ def _varied(learners: Sequence[Learner]) -> list[str]:
 # --- which runs -----------------------------------------------------------------------------------------------------
 
 
-def expand(config: RunConfig, seeds: int, sweeps: Sequence[tuple[str, Sequence[str]]]) -> dict[str, RunConfig]:
-    """Runs by name: every value of a sweep (further options change with the first) with every seed from the run's on.
+def expand(
+    config: RunConfig, seeds: int, sweeps: Sequence[tuple[str, Sequence[str]]]
+) -> dict[str, dict[str, RunConfig]]:
+    """Runs by label and folder name: each value of a sweep with every seed from the run's own on.
+
+    Further swept options change with the first, value by value.
 
     Raises:
       ConfigError: no seed, or options of unequally many values.
@@ -135,13 +138,20 @@ def expand(config: RunConfig, seeds: int, sweeps: Sequence[tuple[str, Sequence[s
     if seeds < 1:
         raise ConfigError(f"seeds={seeds} must be at least 1")
     counts = {name: len(values) for name, values in sweeps}
+    if len(counts) < len(sweeps):
+        raise ConfigError("--sweep names one option twice: list all its values at once")
     if len(set(counts.values())) > 1:
         text = ", ".join(f"{name} has {count}" for name, count in counts.items())
         raise ConfigError(f"options swept together need equally many values: {text}")
-    points = [list(zip(counts, values, strict=True)) for values in zip(*(values for _, values in sweeps), strict=True)]
-    runs = {}
-    for point, seed in itertools.product(points or [[]], range(config.seed, config.seed + seeds)):
+    points = zip(*([(name, value) for value in values] for name, values in sweeps), strict=True)
+    labels: dict[str, dict[str, RunConfig]] = {}
+    for point in list(points) or [()]:
         changed = apply_overrides(config, [f"{name}={value}" for name, value in point])
-        label = "-".join([f"{name.rsplit('.', 1)[-1]}={value}" for name, value in point[:1]] + [f"seed-{seed}"])
-        runs[label.replace("/", "_")] = dataclasses.replace(changed, seed=seed)
-    return runs
+        label = "".join(f"{name}={value}" for name, value in point[:1])
+        labels[label] = {
+            "-".join([*([label.replace("/", "_")] if label else []), f"seed-{seed}"]): dataclasses.replace(
+                changed, seed=seed
+            )
+            for seed in range(config.seed, config.seed + seeds)
+        }
+    return labels

@@ -46,8 +46,8 @@ def environment_record(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def create_run_folder(folder: Path, config: RunConfig) -> None:
-    """Make a run folder with its configuration.
+def refuse_existing(folder: Path) -> None:
+    """Refuse a folder that has something in it.
 
     Raises:
       ConfigError: it exists and is not empty.
@@ -56,6 +56,15 @@ def create_run_folder(folder: Path, config: RunConfig) -> None:
         raise ConfigError(
             f"{folder} exists: choose another --out, or go on with it by `thzjax train --resume {folder}`"
         )
+
+
+def create_run_folder(folder: Path, config: RunConfig) -> None:
+    """Make a run folder with its configuration.
+
+    Raises:
+      ConfigError: it exists and is not empty.
+    """
+    refuse_existing(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "environment.json", json.dumps(environment_record(config), indent=2) + "\n")
     write_atomically(folder / "config.json", config_json(config))
