@@ -82,7 +82,7 @@ def train(
     from thzjax.experiment.learner import make_learner
     from thzjax.experiment.overrides import apply_overrides
     from thzjax.experiment.progress import TrainingProgress
-    from thzjax.experiment.train import INTERRUPTED, Diverged, create_run_folder, run_together
+    from thzjax.experiment.train import INTERRUPTED, Diverged, create_run_folder, create_runs, run_together
 
     given = (agent, configuration, handler, seed, steps, out, quick, config, overrides, seeds, sweep)
     untouched = ("ppo", "default", None, 0, None, None, False, None, (), 1, ())
@@ -107,7 +107,7 @@ def train(
             runs = {folder: run}
         else:
             folder = out or Path("runs") / f"{run.preset}-{run.agent}"
-            runs = _create_runs(folder, run, seeds, sweep)
+            runs = create_runs(folder, run, seeds, sweep)
     try:
         status = run_together(list(runs.values()), list(runs), TrainingProgress())
     except Diverged as error:
@@ -120,41 +120,19 @@ def train(
     if report and len(runs) == 1:
         _write_report([folder], _default_channels(runs[folder]))
     elif report:
-        _judge_runs(folder, list(runs.values()))
+        _judge_runs(folder, _default_channels(next(iter(runs.values()))))
     return OK
 
 
-def _create_runs(folder: Path, run: "RunConfig", seeds: int, sweep: Sequence[str]) -> "dict[Path, RunConfig]":
-    """Folders of runs side by side."""
-    from thzjax.experiment.learned import write_together
-    from thzjax.experiment.sweep_spec import parse_sweep
-    from thzjax.experiment.together import expand, make_together
-    from thzjax.experiment.train import create_run_folder, refuse_existing
-
-    labels = expand(run, seeds, [parse_sweep(text) for text in sweep])
-    runs = {folder / name: config for named in labels.values() for name, config in named.items()}
-    refuse_existing(folder)
-    make_together(list(runs.values()))
-    for path, config in runs.items():
-        create_run_folder(path, config)
-    write_together(folder, {label: list(named) for label, named in labels.items()})
-    return runs
-
-
-def _judge_runs(folder: Path, runs: "Sequence[RunConfig]") -> None:
-    """Learning curves of runs side by side, and where they share a scenario their policies on held-out channels."""
-    from thzjax.experiment.compare import HELD_OUT_SEED, compare
-    from thzjax.experiment.summary import write_rows, write_seed_curves
+def _judge_runs(folder: Path, channels: int) -> None:
+    from thzjax.experiment.summary import judge_runs
     from thzjax.experiment.tables import comparison_table
 
-    for path in write_seed_curves(folder):
+    figures, result = judge_runs(folder, channels, _progress("judging"))
+    for path in figures:
         print(f"figure: {path}")
-    if any(run.scenario != runs[0].scenario for run in runs):
-        return
-    channels = _default_channels(runs[0])
-    result = compare(runs[0].scenario, [folder], channels, HELD_OUT_SEED, _progress("judging"), classical=False)
-    print(comparison_table(result.rows))
-    write_rows(result.rows, folder / "comparison.json")
+    if result is not None:
+        print(comparison_table(result.rows))
 
 
 def _first_config(folder: Path) -> "RunConfig":
@@ -328,6 +306,31 @@ def _sweep(
     return OK
 
 
+def policy(run: Run, /, channels: Path | None = None, out: Path = Path("designs.npz")) -> int:
+    """Use a trained policy on channels of your own; without --channels, say what it takes.
+
+    Examples:
+      thzjax policy runs/demo
+      thzjax policy runs/demo --channels channels.npz --out designs.npz
+
+    From Python: thzjax.experiment.policy.load_policy.
+
+    Args:
+      run: run folder.
+      channels: .npz of complex amplitudes, all gains in them, one channel per leading index.
+      out: .npz to write: beamformer [C, M, S], reflection [C, N].
+    """
+    from thzjax.experiment.policy import channel_arrays, design_file
+
+    if channels is None:
+        for name, like in channel_arrays(run).items():
+            print(f"{name}[{', '.join(map(str, ('C', *like.shape)))}] {like.dtype}")
+        return OK
+    count = design_file(run, channels, out, _progress("designing"))
+    print(f"{count} designs: {out}")
+    return OK
+
+
 def info(preset: Annotated[str | None, tyro.conf.Positional] = None, /, feasibility: bool = True) -> int:
     """Show versions, devices and presets, or one preset: its options, and where its constraints bind.
 
@@ -368,7 +371,7 @@ def _progress(what: str) -> Callable[[str], None]:
     return lambda text: _say(f"{what}: {text}")
 
 
-COMMANDS = {"train": train, "evaluate": evaluate, "compare": compare, "report": report, "info": info}
+COMMANDS = {"train": train, "evaluate": evaluate, "compare": compare, "report": report, "policy": policy, "info": info}
 
 
 def _parse(args: list[str] | None) -> Callable[[], int]:

@@ -8,6 +8,7 @@ from thzjax.agents.registry import AGENTS
 from thzjax.experiment import train as training
 from thzjax.experiment.checkpoint import Checkpoints
 from thzjax.experiment.config import read_config, resolve
+from thzjax.experiment.learner import make_learner
 
 RECORDS, UPDATES = 3, 2
 COMMON = (f"updates_per_record={UPDATES}", "records_per_checkpoint=1", "validation_channels=4", "num_envs=8")
@@ -37,7 +38,7 @@ class Progress:
     def __init__(self, stop_at=None):
         self.stop_at = stop_at
 
-    def start(self, config, done):
+    def start(self, config, done, runs=1):
         pass
 
     def update(self, record, metrics, steps_per_second, seconds_left):
@@ -58,7 +59,7 @@ def begin(folder, agent):
 
 def final_bits(folder, config):
     """The lines of metrics, and every number of the last checkpoint's carry."""
-    learner = training.make_learner(config)
+    learner = make_learner(config)
     like = jax.eval_shape(learner.agent.init, jax.random.key(0), learner.params)
     with Checkpoints(folder) as checkpoints:
         record, state = checkpoints.load(like, config)

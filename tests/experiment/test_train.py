@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from thzjax import cli
 from thzjax.errors import ConfigError
 from thzjax.experiment import train as training
 from thzjax.experiment.checkpoint import Checkpoints
@@ -102,6 +103,35 @@ def test_a_trained_policy_is_a_function_of_channels(finished):
     assert bool(jnp.all(outcome.slack["antenna_power"] >= -1e-5))
     before = load_policy(folder, trained=False)(channels)
     assert not np.allclose(before.beamformer, design.beamformer)
+
+
+def test_designs_for_a_file_of_channels(finished, tmp_path, capsys):
+    config, folder = finished
+    learner = make_learner(config)
+    channels = draw_channels(learner.env.system, learner.params, 5, 3)
+    names = ("direct", "bs_to_surface", "surface_to_user")
+    arrays = {name: np.asarray(getattr(channels, name)) for name in names}
+    np.savez(tmp_path / "in.npz", **arrays)
+    files = ["--channels", str(tmp_path / "in.npz"), "--out", str(tmp_path / "new" / "out.npz")]
+    assert cli.main(["policy", str(folder), *files]) == cli.OK
+    want = load_policy(folder)(channels)
+    with np.load(tmp_path / "new" / "out.npz") as got:
+        np.testing.assert_array_equal(got["beamformer"], want.beamformer)
+        np.testing.assert_array_equal(got["reflection"], want.reflection)
+    assert cli.main(["policy", str(folder)]) == cli.OK
+    assert "bs_to_surface[C, 16, 5] complex64" in capsys.readouterr().out
+    bad = {
+        "lacks direct": {name: arrays[name] for name in names[1:]},
+        r"surface_to_user has shape (5, 4, 3)": arrays | {"surface_to_user": arrays["surface_to_user"][:, :, :3]},
+        "direct holds numbers that are not finite": arrays | {"direct": arrays["direct"] * np.nan},
+    }
+    for message, wrong in bad.items():
+        np.savez(tmp_path / "in.npz", **wrong)
+        assert cli.main(["policy", str(folder), *files]) == cli.BAD_INPUT
+        assert message in capsys.readouterr().err
+    (tmp_path / "in.npz").write_text("no archive")
+    assert cli.main(["policy", str(folder), *files]) == cli.BAD_INPUT
+    assert "is not readable as .npz" in capsys.readouterr().err
 
 
 @pytest.fixture

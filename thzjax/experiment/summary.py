@@ -75,6 +75,21 @@ def write_seed_curves(folder: Path) -> list[Path]:
     return list(plotting.save(plotting.seed_curves(curves), folder / "learning_curves"))
 
 
+def judge_runs(folder: Path, num_channels: int, say: Say) -> tuple[list[Path], Comparison | None]:
+    """Learning curves of runs side by side and, where they share a scenario, their policies on held-out channels.
+
+    Returns:
+      the figures' paths, and the comparison, whose rows the folder keeps as `comparison.json`.
+    """
+    figures = write_seed_curves(folder)
+    configs = [read_config(run / "config.json") for runs in runs_in(folder).values() for run in runs]
+    if any(config.scenario != configs[0].scenario for config in configs):
+        return figures, None
+    result = compare(configs[0].scenario, [folder], num_channels, HELD_OUT_SEED, say, classical=False)
+    write_rows(result.rows, folder / "comparison.json")
+    return figures, result
+
+
 def report_run(folders: Sequence[Path], num_channels: int, say: Say) -> tuple[Path, Comparison, str]:
     """Judge a run, and further ones of its scenario beside it, and write the report into the first one's folder.
 

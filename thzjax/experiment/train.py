@@ -19,7 +19,9 @@ from thzjax.errors import ConfigError
 from thzjax.experiment.checkpoint import Checkpoints
 from thzjax.experiment.config import RunConfig, config_json
 from thzjax.experiment.files import append_record, read_records, rewrite_records, write_atomically
-from thzjax.experiment.together import make_together
+from thzjax.experiment.learned import write_together
+from thzjax.experiment.sweep_spec import parse_sweep
+from thzjax.experiment.together import expand, make_together
 
 INTERRUPTED = 130
 
@@ -68,6 +70,22 @@ def create_run_folder(folder: Path, config: RunConfig) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "environment.json", json.dumps(environment_record(config), indent=2) + "\n")
     write_atomically(folder / "config.json", config_json(config))
+
+
+def create_runs(folder: Path, config: RunConfig, seeds: int, sweep: Sequence[str]) -> dict[Path, RunConfig]:
+    """Make the folders of runs side by side in one folder: `seeds` of each value that `--sweep` texts list.
+
+    Raises:
+      ConfigError: the folder is not empty, a sweep that cannot be, or runs that cannot share a program.
+    """
+    labels = expand(config, seeds, [parse_sweep(text) for text in sweep])
+    runs = {folder / name: run for named in labels.values() for name, run in named.items()}
+    refuse_existing(folder)
+    make_together(list(runs.values()))
+    for path, run in runs.items():
+        create_run_folder(path, run)
+    write_together(folder, {label: list(named) for label, named in labels.items()})
+    return runs
 
 
 def run_training(config: RunConfig, folder: Path, progress: Any) -> int:
