@@ -78,13 +78,13 @@ def small_agent():
 @pytest.mark.full
 def test_a_seed_fixes_every_bit_and_alone_it_is_the_same_as_in_a_vmap(x64):
     agent, params = small_agent()
-    (one, metrics), (two, _), (other, _) = (run(agent, params, seed, 3) for seed in (0, 0, 1))
+    (one, metrics), (two, _), (other, _) = (run(agent, params, seed, 20) for seed in (0, 0, 1))
     chex.assert_trees_all_equal(one.params, two.params)
     chex.assert_tree_all_finite((metrics, one.params))
     keys = jnp.stack([jax.random.key(0), jax.random.key(1)])
     states = jax.vmap(agent.init, in_axes=(0, None))(keys, params)
     step = jax.jit(
-        lambda s: jax.lax.scan(lambda s, _: jax.vmap(lambda t: agent.update(t, params))(s), s, None, length=3)
+        lambda s: jax.lax.scan(lambda s, _: jax.vmap(lambda t: agent.update(t, params))(s), s, None, length=20)
     )
     both, _ = step(states)
     for i, alone in enumerate((one, other)):

@@ -17,8 +17,10 @@ from scipy.stats import norm
 sys.path.insert(0, str(Path(__file__).parent))
 from probe import Probe, ProbeAction, ProbeChannels, ProbeObservation
 
-from thzjax.agents import off_policy
+from thzjax.agents.actor_critic import least
 from thzjax.agents.ddpg import DDPGConfig, make_ddpg
+from thzjax.agents.measures import in_own_unit, measures_of, prices_of, td_target, unit_of
+from thzjax.agents.off_policy import soft_update
 from thzjax.agents.primal_dual import PrimalDualConfig, init_duals, lagrangian, priced
 from thzjax.agents.sac import SACConfig, make_sac
 from thzjax.agents.td3 import TD3Config, make_td3, smoothed
@@ -132,8 +134,8 @@ def test_it_learns_the_value_of_a_discounted_episode(name):
     state, metrics = jax.jit(lambda key: run(agent, key, params, 200))(jax.random.key(0))
     obs = jnp.linspace(-1, 1, 9)[:, None]
     q = agent.policy.predictions(state.params, obs, agent.policy.mode(state.params, obs) / config.action_scale)
-    unit = off_policy.unit_of(config, state.measures)
-    value = off_policy.in_own_unit(q[..., :2], 0.5, *unit)
+    unit = unit_of(state.measures, config.normalise_reward)
+    value = in_own_unit(q[..., :2], 0.5, *unit)
     np.testing.assert_allclose(np.mean(value[..., 0]), 2.0, atol=0.12)
     assert int(np.sum(metrics["episodes"])) == 200 * 128 // 3 // 128 * 128
 
@@ -183,8 +185,8 @@ def test_targets_are_those_of_a_loop(seed, gamma):
             bootstrap = 0.0 if terminated[b] else ahead[b, c]
             expected[b, c] = reward[b, c] + gamma * bootstrap
     normal = (ahead - mean / (1 - gamma)) / std
-    actual = off_policy.td_target(*(jnp.asarray(x) for x in (reward, normal, terminated)), gamma, mean, std)
-    actual = off_policy.in_own_unit(actual, gamma, mean, std)
+    actual = td_target(*(jnp.asarray(x) for x in (reward, normal, terminated)), gamma, mean, std)
+    actual = in_own_unit(actual, gamma, mean, std)
     # Sums of numbers up to 3/(1 - 0.99): 300 rounding errors of 1e-16, times a few.
     np.testing.assert_allclose(actual, expected, atol=1e-11)
 
@@ -209,21 +211,10 @@ def test_soft_update_is_that_of_a_loop(seed, tau):
     slow, fast = rng.normal(size=(2, 5)).astype(np.float32)
     target, params = ({"a": jnp.asarray(x[:2]), "b": {"c": jnp.asarray(x[2:])}} for x in (slow, fast))
     for _ in range(4):
-        target = off_policy.soft_update(target, params, tau)
+        target = soft_update(target, params, tau)
         for i in range(5):
             slow[i] = (1 - tau) * slow[i] + tau * fast[i]
     np.testing.assert_allclose(np.concatenate([target["a"], target["b"]["c"]]), slow, atol=1e-5)
-
-
-@pytest.mark.usefixtures("x64")
-@given(st.integers(0, 1000), st.lists(st.integers(1, 6), min_size=1, max_size=5))
-def test_moments_are_those_of_all_rows(seed, batches):
-    rows = np.random.default_rng(seed).normal(3, 2, size=(sum(batches), 2))
-    moments, start = off_policy.init_moments((2,)), 0
-    for size in batches:
-        moments, start = off_policy.update_moments(moments, jnp.asarray(rows[start : start + size])), start + size
-    np.testing.assert_allclose(moments.mean, rows.mean(axis=0), rtol=1e-10)
-    np.testing.assert_allclose(moments.var, rows.var(axis=0), rtol=1e-9, atol=1e-12)
 
 
 @given(st.integers(0, 1000), st.sampled_from(["ergodic", "per_realisation"]))
@@ -237,14 +228,14 @@ def test_prices_of_what_is_measured_make_the_lagrangian(seed, kind):
     )
     rates = jnp.asarray(rng.normal(size=(5, 3)), jnp.float32)
     slack = {n: jnp.asarray(rng.normal(size=5), jnp.float32) for n in names}
-    value = off_policy.measures_of(duals, rates, slack, config) @ off_policy.prices_of(duals)
+    value = measures_of(duals, rates, slack, config) @ prices_of(duals)
     np.testing.assert_allclose(value, lagrangian(duals, rates, priced(slack, config)), atol=1e-5)
 
 
 def test_the_critic_that_is_believed_is_the_one_whose_priced_sum_is_lower():
     predictions = jnp.asarray([[[5.0, 0.0], [0.0, 1.0]], [[0.0, 4.0], [1.0, 1.0]]])
-    np.testing.assert_array_equal(off_policy.least(predictions, jnp.asarray([1.0, 1.0])), [[0.0, 4.0], [0.0, 1.0]])
-    np.testing.assert_array_equal(off_policy.least(predictions, jnp.asarray([1.0, 2.0])), [[5.0, 0.0], [0.0, 1.0]])
+    np.testing.assert_array_equal(least(predictions, jnp.asarray([1.0, 1.0])), [[0.0, 4.0], [0.0, 1.0]])
+    np.testing.assert_array_equal(least(predictions, jnp.asarray([1.0, 2.0])), [[5.0, 0.0], [0.0, 1.0]])
 
 
 def test_target_noise_is_clipped_and_stays_in_range():
@@ -310,7 +301,7 @@ BAD = {
     "actor_rate=-1 must be greater than 0": (SACConfig, {"actor_rate": -1.0}),
     "gamma=1 must lie in 0..1, below 1": (TD3Config, {"gamma": 1.0}),
     "tau=0 must lie in 0..1, above 0": (TD3Config, {"tau": 0.0}),
-    "must be at least 1": (DDPGConfig, {"gradient_steps": 0}),
+    "gradient_steps=0 must be at least 1": (DDPGConfig, {"gradient_steps": 0}),
     "warmup=-1 must be at least 0": (DDPGConfig, {"warmup": -1}),
     "noise=-0.1 must be at least 0": (DDPGConfig, {"noise": -0.1}),
     "actor_every=0 must be at least 1": (TD3Config, {"actor_every": 0}),

@@ -149,7 +149,7 @@ BAD = {
     "actor_rate=-1": {"actor_rate": -1.0},
     "gamma=2": {"gamma": 2.0},
     "gradient='second' is unknown": {"gradient": "second"},
-    "must be at least 1": {"epochs": 0},
+    "epochs=0 must be at least 1": {"epochs": 0},
     "objective='trust' is unknown": {"objective": "trust"},
     "kl_target=0 must be greater than 0": {"kl_target": 0.0},
     "gradient='zeroth' takes one step": {"gradient": "zeroth", "objective": "kl"},

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thzjax.agents.unfolded import Point, UnfoldedConfig, UnfoldedPolicy, _listen, _rate_gradients, search_levels
+from thzjax.agents.unfolded import UnfoldedConfig, UnfoldedPolicy
+from thzjax.agents.unfolded_layers import Point, listen, rate_gradients, search_levels
 from thzjax.beamforming.anchors import single_user_rate
 from thzjax.envs.observations import Scene
 from thzjax.errors import ConfigError
@@ -94,7 +95,7 @@ def test_rate_gradients_are_the_derivatives(name, x64):
     design = system.project(params, c, system.random_design(jax.random.key(3), params, c))
     W, psi = design.beamformer, design.reflection
     noise = system.user_noise(params, c, psi)
-    ours = _rate_gradients(system, params, c, psi, W, _listen(system, c, W, psi, noise))
+    ours = rate_gradients(system, params, c, psi, W, listen(system, c, W, psi, noise))
 
     def rates(psi):
         return system.outcome(params, c, Design(W, psi)).rates * jnp.log(2.0)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from thzjax.beamforming.designs import get_design
-from thzjax.envs.actions import PaperB, Residual, Structured, Whole, leading_directions
+from thzjax.envs.actions import PaperB, Residual, Structured, Whole
 from thzjax.envs.environment import Environment
 from thzjax.envs.observations import PaperBObservation, StructuredObservation, WholeObservation
+from thzjax.envs.view import leading_directions
 from thzjax.errors import ConfigError
 from thzjax.numeric import cis
 from thzjax.systems.base import satisfied

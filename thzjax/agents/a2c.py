@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from thzjax.agents.base import Agent, descend
+from thzjax.agents.base import Agent, check_settings, descend
 from thzjax.agents.on_policy import (
     VALUE_WEIGHT,
+    OnPolicyConfig,
     TrainState,
     advantages,
-    check_settings,
     finish_update,
     initial_state,
     make_optimiser,
@@ -21,54 +21,24 @@ from thzjax.agents.on_policy import (
     with_normaliser,
 )
 from thzjax.agents.policies import Policy, Transition
-from thzjax.agents.primal_dual import PrimalDualConfig
 from thzjax.envs.environment import Environment
 
 
 @dataclasses.dataclass(frozen=True)
-class A2CConfig:
-    """Hyper-parameters.
+class A2CConfig(OnPolicyConfig):
+    """Hyper-parameters: those of every on-policy learner, and
 
     Attributes:
-      num_envs, rollout: environments side by side, and steps of each per update.
-      actor_rate, critic_rate: Adam learning rates.
-      decay_rates: let both fall linearly to 0 over the run.
-      gamma, lam: discount and trace decay; at lam = 1 the advantage is the L-step one, to the rollout's end.
-      entropy: weight of the entropy bonus.
-      max_grad_norm: global norm to which gradients are clipped.
+      lam: trace decay; at 1 the advantage is the L-step one, to the rollout's end.
       standardise: scale a batch's advantages to zero mean and unit deviation.
-      normalise_obs: scale observations by their running moments.
-      hidden, log_std: the default policy's network and first deviation.
-      primal_dual: the constraint layer.
     """
 
-    num_envs: int = 256
-    rollout: int = 1
-    actor_rate: float = 2e-3
-    critic_rate: float = 2e-3
-    decay_rates: bool = True
-    gamma: float = 0.0
     lam: float = 1.0
-    entropy: float = 3e-3
-    max_grad_norm: float = 0.5
     standardise: bool = True
-    normalise_obs: bool = False
-    hidden: tuple[int, ...] = (64, 64)
-    log_std: float = -1.2
-    primal_dual: PrimalDualConfig = PrimalDualConfig()
 
     def __post_init__(self) -> None:
-        check_settings(
-            self,
-            counts=("num_envs", "rollout"),
-            positive=("actor_rate", "critic_rate", "max_grad_norm"),
-            shares=("gamma", "lam"),
-        )
-
-    @property
-    def steps_per_update(self) -> int:
-        """Environment steps one update consumes."""
-        return self.num_envs * self.rollout
+        super().__post_init__()
+        check_settings(self, shares=("lam",))
 
 
 def make_a2c(env: Environment, policy: Policy, config: A2CConfig, total_updates: int) -> Agent:

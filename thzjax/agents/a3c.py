@@ -14,7 +14,7 @@ from flax import struct
 from jax import Array, lax
 
 from thzjax.agents.a2c import A2CConfig, actor_critic_gradient
-from thzjax.agents.base import Agent, descend
+from thzjax.agents.base import Agent, check_settings, descend
 from thzjax.agents.on_policy import (
     Rollout,
     TrainState,
@@ -44,8 +44,7 @@ class A3CConfig(A2CConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.workers < 1:
-            raise ConfigError(f"workers={self.workers} must be at least 1")
+        check_settings(self, counts=("workers",))
         if self.num_envs % self.workers:
             raise ConfigError(f"num_envs={self.num_envs} is not divisible by workers={self.workers}: choose a divisor")
         # Digits may come as text, from a command line.

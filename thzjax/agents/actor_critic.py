@@ -1,4 +1,4 @@
-"""The off-policy learners' networks, and the running moments that normalise what they see."""
+"""The off-policy learners' networks, which see normalised observations."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -6,49 +6,9 @@ from typing import Any, ClassVar
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax import struct
 from jax import Array
 
-# --- running moments
-
-
-@struct.dataclass
-class Moments:
-    """Mean and variance of all rows so far, `[...]` like one row, and their number, `[]`."""
-
-    mean: Array
-    var: Array
-    count: Array
-
-
-def init_moments(shape: tuple[int, ...]) -> Moments:
-    """Mean 0 and variance 1, forgotten at the first batch."""
-    return Moments(mean=jnp.zeros(shape), var=jnp.ones(shape), count=jnp.zeros(()))
-
-
-def update_moments(moments: Moments, rows: Array) -> Moments:
-    """Moments after further rows `[B, ...]`.
-
-    With w = B/(count + B) and d = mean(rows) - mean:
-
-        mean <- mean + w d,    var <- (1 - w) var + w var(rows) + w (1 - w) d^2
-
-    Source: Chan, Golub and LeVeque, 1983.
-    """
-    count = moments.count + rows.shape[0]
-    w = rows.shape[0] / count
-    d = jnp.mean(rows, axis=0) - moments.mean
-    var = (1 - w) * moments.var + w * jnp.var(rows, axis=0) + w * (1 - w) * d**2
-    return Moments(mean=moments.mean + w * d, var=var, count=count)
-
-
-def normalised(moments: Moments, obs: Array) -> Array:
-    """Observations `[..., F]` at zero mean and unit variance, within 10 deviations."""
-    # A number that never varies has var = 0 and becomes 0.
-    return jnp.clip((obs - moments.mean) / jnp.sqrt(moments.var + 1e-8), -10, 10)
-
-
-# --- networks
+from thzjax.agents.normaliser import init_moments, normalised
 
 
 class Tower(nn.Module):
@@ -79,8 +39,8 @@ class Tower(nn.Module):
 class ActorCritic:
     """An actor on actions u in [-1, 1]^A, critics on (observation, u), and the observation's moments.
 
-    `params` is {"actor", "critic", "observation"}: the actor's tower under "network", every critic's leaves
-    `[Q, ...]`, and `Moments`. The environment is given action_scale*u.
+    `params` is {"actor", "critic", "moments"}: the actor's tower under "network", every critic's leaves
+    `[Q, ...]`, and `normaliser.Moments`. The environment is given action_scale*u.
 
     Attributes:
       size: A, numbers in an action.
@@ -112,16 +72,16 @@ class ActorCritic:
         return {
             "actor": {"network": self._actor().init(key_actor, obs)},
             "critic": jax.vmap(lambda k: self._critic().init(k, pair))(jax.random.split(key_critic, self.critics)),
-            "observation": init_moments(obs.shape),
+            "moments": init_moments(obs),
         }
 
     def outputs(self, params: Any, obs: Array) -> Array:
         """What the actor's network says, `[..., F]` -> `[..., outputs_per_number*A]`."""
-        return self._actor().apply(params["actor"]["network"], normalised(params["observation"], obs))
+        return self._actor().apply(params["actor"]["network"], normalised(params["moments"], obs))
 
     def predictions(self, params: Any, obs: Array, action: Array) -> Array:
         """Every critic's normalised prediction of every measure, `[..., F]` and u `[..., A]` -> `[Q, ..., C]`."""
-        pair = jnp.concatenate([normalised(params["observation"], obs), action], axis=-1)
+        pair = jnp.concatenate([normalised(params["moments"], obs), action], axis=-1)
         return jax.vmap(self._critic().apply, in_axes=(0, None))(params["critic"], pair)
 
 

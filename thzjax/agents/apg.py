@@ -13,12 +13,11 @@ import optax
 from flax import struct
 from jax import Array
 
-from thzjax.agents.base import Agent, descend
-from thzjax.agents.on_policy import check_settings
-from thzjax.agents.primal_dual import Duals, PrimalDualConfig, init_duals, lagrangian, priced, update_duals
+from thzjax.agents.base import Agent, check_settings, descend
+from thzjax.agents.metrics import settle
+from thzjax.agents.primal_dual import Duals, PrimalDualConfig, init_duals, lagrangian, priced
 from thzjax.agents.unfolded import UnfoldedConfig
 from thzjax.envs.environment import Environment
-from thzjax.systems.base import satisfied
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +42,7 @@ class APGConfig:
     primal_dual: PrimalDualConfig = PrimalDualConfig(kind="per_realisation", margin=0.0, step_mu=0.5)
 
     def __post_init__(self) -> None:
-        check_settings(self, counts=("num_envs",), positive=("actor_rate", "max_grad_norm"), shares=())
+        check_settings(self, counts=("num_envs",), positive=("actor_rate", "max_grad_norm"))
 
     @property
     def steps_per_update(self) -> int:
@@ -119,22 +118,12 @@ def make_apg(env: Environment, policy: Any, config: APGConfig, total_updates: in
 
         (value, outcome), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
         weights, opt_state = descend(optimiser, gradient, state.optimiser, state.params)
-        mean_rates = jnp.mean(outcome.rates, axis=0)
-        mean_priced = jax.tree.map(jnp.mean, priced(outcome.slack, config.primal_dual))
-        duals = update_duals(state.duals, mean_rates, mean_priced, config.primal_dual)
-        held = satisfied(outcome.slack).astype(mean_rates.dtype)
-        metrics = {
+        info = {"rates": outcome.rates, "slack": outcome.slack}
+        duals, metrics = settle(state.duals, info, config.primal_dual)
+        metrics |= {
             "policy_loss": value,
             "gradient_norm": jnp.sqrt(sum(jnp.sum(x**2) for x in jax.tree.leaves(gradient))),
-            "sum_rate": jnp.sum(mean_rates),
-            "episodes": jnp.asarray(config.num_envs),
-            "episode_return": jnp.sum(mean_rates),
-            "violation_rate": 1 - jnp.mean(held),
-            "x_sum": jnp.sum(duals.x),
-            "lambda_mean": jnp.mean(duals.lam),
         }
-        metrics |= {f"slack/{name}": jnp.mean(value) for name, value in outcome.slack.items()}
-        metrics |= {f"mu/{name}": value for name, value in duals.mu.items()}
         state = state.replace(params=weights, optimiser=opt_state, duals=duals, key=key, updates=state.updates + 1)
         return state, metrics
 

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from thzjax.agents.base import Agent
-from thzjax.agents.off_policy import ActorCritic, Method, OffPolicyConfig, check_range, make_off_policy, sizes
+from thzjax.agents.actor_critic import ActorCritic
+from thzjax.agents.base import Agent, check_settings
+from thzjax.agents.off_policy import Method, OffPolicyConfig, make_off_policy, sizes
 from thzjax.envs.environment import Environment
 
 
@@ -23,14 +24,17 @@ class DDPGConfig(OffPolicyConfig):
     Attributes:
       noise, final_noise: deviation of the exploration, falling linearly over the run, for actions in [-1, 1]. The
         multipliers weigh what the *tried* actions cost, so the last deviation should be small.
+      action_penalty: weight of the mean square of what the actor's network says before the tanh, in the normalised
+        unit of the reward. Without it, tanh saturates wherever a longer action costs nothing.
     """
 
     noise: float = 0.3
     final_noise: float = 0.05
+    action_penalty: float = 0.01
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range(self, ("noise", "final_noise"), "must be at least 0", lambda x: x >= 0)
+        check_settings(self, not_negative=("noise", "final_noise", "action_penalty"))
 
     def policy(self, env: Environment) -> "DeterministicPolicy":
         """The policy that fits an environment."""
@@ -68,12 +72,16 @@ def gaussian_exploration(
     return explore
 
 
-def first_critic_loss(policy: DeterministicPolicy) -> Callable[..., tuple[Array, dict[str, Array]]]:
-    """-mean of the first critic's priced opinion of pi(o): what the actor descends."""
+def first_critic_loss(
+    policy: DeterministicPolicy, action_penalty: float | Array
+) -> Callable[..., tuple[Array, dict[str, Array]]]:
+    """-mean of the first critic's priced opinion of pi(o), and the penalty: what the actor descends."""
 
     def actor_loss(weights: Any, obs: Array, prices: Array, key: Array) -> tuple[Array, dict[str, Array]]:
         del key
-        return -jnp.mean(policy.predictions(weights, obs, policy.act(weights, obs))[0] @ prices), {}
+        raw = policy.outputs(weights, obs)
+        opinion = policy.predictions(weights, obs, jnp.tanh(raw))[0] @ prices
+        return action_penalty * jnp.mean(raw**2) - jnp.mean(opinion), {}
 
     return actor_loss
 
@@ -95,7 +103,7 @@ def make_ddpg(env: Environment, policy: DeterministicPolicy, config: DDPGConfig,
     method = Method(
         explore=gaussian_exploration(policy, config.noise, config.final_noise),
         next_measures=next_measures,
-        actor_loss=first_critic_loss(policy),
+        actor_loss=first_critic_loss(policy, config.action_penalty),
         targets=("actor", "critic"),
     )
     return make_off_policy(env, policy, method, config, total_updates)

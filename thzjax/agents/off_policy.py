@@ -1,13 +1,4 @@
-"""What the off-policy learners share: what the replay holds, and one update.
-
-The replay knows no price: it holds what was measured, rates and slack. A critic predicts the discounted sums of the
-weighted rates, and of each constraint's slack by itself; whoever chooses an action weighs them by the multipliers of
-the moment. So a price that has risen judges old transitions and old predictions at once. The rates are summed, at the
-weights of the moment they are learned from: those settle at 1, and observations that sort the users do not tell which
-user's rate is which. A critic of the whole Lagrangian has to unlearn with every
-step of the multipliers: on a probe with one binding constraint DDPG's policy then kept swinging about the optimum of
-0.3 with a deviation of 0.05 to 0.11 (4 seeds); so priced, with 0.01.
-"""
+"""What the off-policy learners share: what the replay holds, and one update; `measures` has what critics predict."""
 
 import dataclasses
 from collections.abc import Callable
@@ -20,13 +11,14 @@ from flax import struct
 from jax import Array, lax
 
 from thzjax.agents import replay
-from thzjax.agents.actor_critic import ActorCritic, Moments, init_moments, update_moments
-from thzjax.agents.actor_critic import least as least  # of every learner with two critics
-from thzjax.agents.base import Agent, descend
-from thzjax.agents.primal_dual import Duals, PrimalDualConfig, init_duals, priced, update_duals
+from thzjax.agents.actor_critic import ActorCritic
+from thzjax.agents.base import Agent, check_settings, descend, is_number
+from thzjax.agents.measures import measures_of, prices_of, td_target, unit_of
+from thzjax.agents.metrics import settle
+from thzjax.agents.normaliser import Moments, add_moments, init_moments, observed
+from thzjax.agents.primal_dual import Duals, PrimalDualConfig, init_duals
 from thzjax.envs.environment import Environment
 from thzjax.errors import ConfigError
-from thzjax.systems.base import satisfied
 
 MAX_SKIPPED = 20
 """Gradients that are not finite and skipped in a row, before one is let through for the run to stop on."""
@@ -69,15 +61,16 @@ class OffPolicyConfig:
     primal_dual: PrimalDualConfig = PrimalDualConfig()
 
     def __post_init__(self) -> None:
-        if min(self.num_envs, self.rollout, self.batch, self.gradient_steps) < 1:
-            raise ConfigError("num_envs, rollout, batch and gradient_steps must be at least 1")
+        check_settings(
+            self,
+            counts=("num_envs", "rollout", "batch", "gradient_steps"),
+            not_negative=("warmup",),
+            positive=("actor_rate", "critic_rate", "action_scale"),
+            shares_above_0=("tau",),
+            shares_below_1=("gamma",),
+        )
         if self.capacity < self.steps_per_update:
             raise ConfigError(f"capacity={self.capacity} does not hold num_envs*rollout={self.steps_per_update}")
-        if self.warmup < 0:
-            raise ConfigError(f"warmup={self.warmup} must be at least 0")
-        check_range(self, ("actor_rate", "critic_rate", "action_scale"), "must be greater than 0", lambda x: x > 0)
-        check_range(self, ("tau",), "must lie in 0..1, above 0", lambda x: 0 < x <= 1)
-        check_range(self, ("gamma",), "must lie in 0..1, below 1", lambda x: 0 <= x < 1)
 
     @property
     def steps_per_update(self) -> int:
@@ -87,74 +80,7 @@ class OffPolicyConfig:
     @property
     def bootstraps(self) -> bool:
         """Whether anything beyond the next reward can count."""
-        return not (_is_number(self.gamma) and self.gamma == 0)
-
-
-def _is_number(x: Any) -> bool:
-    return isinstance(x, int | float)
-
-
-def check_range(config: Any, names: tuple[str, ...], message: str, within: Callable[[float], bool]) -> None:
-    """Refuse fields that are out of range; traced ones are let pass.
-
-    Raises:
-      ConfigError: naming the field, its value and the range.
-    """
-    for name in names:
-        value = getattr(config, name)
-        if _is_number(value) and not within(value):
-            raise ConfigError(f"{name}={value:g} {message}")
-
-
-# --- what is measured, and what it is worth
-
-
-def measures_of(duals: Duals, rates: Array, slack: dict[str, Array], config: PrimalDualConfig) -> Array:
-    """sum_k l_k r_k, and the priced slack of every constraint, by name: `[..., 1 + constraints]`."""
-    weighted = jnp.sum(duals.rate_weights * rates, axis=-1)
-    value = priced(slack, config)
-    return jnp.stack([weighted, *(value[name] for name in sorted(duals.slack_weights))], axis=-1)
-
-
-def prices_of(duals: Duals) -> Array:
-    """What the Lagrangian pays for each of `measures_of`, `[1 + constraints]`."""
-    weights = [duals.slack_weights[name] for name in sorted(duals.slack_weights)]
-    return jnp.stack([jnp.ones((), duals.rate_weights.dtype), *weights])
-
-
-def unit_of(config: OffPolicyConfig, moments: Moments) -> tuple[Array, Array]:
-    """(m, s) `[C]` by which measures are normalised: (r - m)/s."""
-    if not config.normalise_reward:
-        return jnp.zeros_like(moments.mean), jnp.ones_like(moments.var)
-    # Rates are in bit/s/Hz and slack in parts of a limit: a deviation below a thousandth is not to be blown up.
-    return moments.mean, jnp.sqrt(jnp.maximum(moments.var, 1e-6))
-
-
-def td_target(
-    reward: Array, next_value: Array, terminated: Array, gamma: float | Array, mean: Array, std: Array
-) -> Array:
-    """What a critic should say, in the normalised unit q = (Q - m/(1 - gamma))/s, `[B, C]`.
-
-    Q = r + gamma (1 - terminated) Q' turns into
-
-        q = (r - m)/s + gamma q',  and q' = -m/((1 - gamma) s) where the episode has ended,
-
-    so that no shift or scale changes which action is best, also where episodes end. A time limit is no end: Q' is
-    then that of the observation before the reset.
-
-    Args:
-      reward, next_value: r in its own unit and q' in the normalised one, `[B, C]`.
-      terminated: bool `[B]`.
-      gamma: discount in [0, 1).
-      mean, std: m and s, `[C]`.
-    """
-    ended = -mean / ((1 - gamma) * std)
-    return (reward - mean) / std + gamma * jnp.where(terminated[:, None], ended, next_value)
-
-
-def in_own_unit(q: Array, gamma: float | Array, mean: Array, std: Array) -> Array:
-    """Normalised predictions `[..., C]` as discounted sums of what is measured: Q = m/(1 - gamma) + s q."""
-    return mean / (1 - gamma) + std * q
+        return not (is_number(self.gamma) and self.gamma == 0)
 
 
 def soft_update(targets: Any, params: Any, tau: float | Array) -> Any:
@@ -291,7 +217,7 @@ def make_off_policy(
             params=weights,
             targets={name: weights[name] for name in method.targets} if config.bootstraps else {},
             optimiser={name: optimiser[name].init(weights[name]) for name in optimiser},
-            measures=init_moments((1 + len(system.constraints),)),
+            measures=init_moments(jnp.zeros((1 + len(system.constraints),))),
             replay=None,
             duals=init_duals(system.spec.users, system.constraints, config.primal_dual),
             env_states=env_states,
@@ -309,17 +235,15 @@ def make_off_policy(
         batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), seen.batch)
         buffer = replay.add(state.replay, batch)
         fresh = measures_of(state.duals, batch.rates, batch.slack, config.primal_dual)
-        measures = update_moments(state.measures, fresh)
-        weights = state.params | {"observation": update_moments(state.params["observation"], batch.obs)}
+        measures = add_moments(state.measures, fresh)
+        weights = observed(state.params, batch.obs, axes=1)
 
         work = (Learner(weights, state.targets, state.optimiser), buffer, measures, state.duals, key_learn)
         nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(learn, *work)[1])
         ready = (state.updates + 1) * config.steps_per_update >= config.warmup
         learner, losses = lax.cond(ready, learn, lambda learner, *_: (learner, nothing), *work)
 
-        mean_rates = jnp.mean(seen.info["rates"], axis=(0, 1))
-        mean_priced = jax.tree.map(jnp.mean, priced(seen.info["slack"], config.primal_dual))
-        duals = update_duals(state.duals, mean_rates, mean_priced, config.primal_dual)
+        duals, metrics = settle(state.duals, seen.info, config.primal_dual, seen.done)
         state = state.replace(
             **learner._asdict(),
             measures=measures,
@@ -330,7 +254,7 @@ def make_off_policy(
             key=key,
             updates=state.updates + 1,
         )
-        return state, losses | _batch_metrics(seen, duals)
+        return state, losses | metrics
 
     return Agent(init, update, policy, config.steps_per_update)
 
@@ -400,7 +324,7 @@ def _learning(policy: ActorCritic, method: Method, config: OffPolicyConfig, opti
     def learn(
         learner: Learner, buffer: replay.Replay, moments: Moments, duals: Duals, key: Array
     ) -> tuple[Learner, dict[str, Array]]:
-        mean, std = unit_of(config, moments)
+        mean, std = unit_of(moments, config.normalise_reward)
         prices = prices_of(duals) * std
         prices = prices / jnp.maximum(jnp.linalg.norm(prices), 1e-6)
         if method.bonus and config.bootstraps:
@@ -451,18 +375,3 @@ def _mean_of_finite(values: Array) -> Array:
     """Mean of the finite numbers, the others' steps being skipped; not finite where none is."""
     finite = jnp.isfinite(values)
     return jnp.sum(jnp.where(finite, values, 0)) / jnp.sum(finite).astype(values.dtype)
-
-
-def _batch_metrics(seen: Rollout, duals: Duals) -> dict[str, Array]:
-    rates, slack = seen.info["rates"], seen.info["slack"]
-    finished = jnp.maximum(jnp.sum(seen.done), 1).astype(rates.dtype)
-    metrics = {
-        "sum_rate": jnp.sum(jnp.mean(rates, axis=(0, 1))),
-        "episodes": jnp.sum(seen.done),
-        "episode_return": jnp.sum(jnp.where(seen.done, seen.info["episode_return"], 0)) / finished,
-        "violation_rate": 1 - jnp.mean(satisfied(slack).astype(rates.dtype)),
-        "x_sum": jnp.sum(duals.x),
-        "lambda_mean": jnp.mean(duals.lam),
-    }
-    metrics |= {f"slack/{name}": jnp.mean(value) for name, value in slack.items()}
-    return metrics | {f"mu/{name}": value for name, value in duals.mu.items()}

@@ -1,8 +1,6 @@
 """What the on-policy learners share: their carry, the rollout, the optimiser, and how an update ends."""
 
 import dataclasses
-import math
-import numbers
 from typing import Any, NamedTuple
 
 import jax
@@ -12,14 +10,58 @@ from flax import struct
 from jax import Array, lax
 
 from thzjax.agents.advantages import generalised_advantages
-from thzjax.agents.policies import Params, Policy, Transition
-from thzjax.agents.primal_dual import Duals, init_duals, lagrangian, priced, update_duals
+from thzjax.agents.base import check_settings, is_number
+from thzjax.agents.metrics import settle
+from thzjax.agents.normaliser import NormalisedPolicy, observed
+from thzjax.agents.policies import Policy, Transition
+from thzjax.agents.primal_dual import Duals, PrimalDualConfig, init_duals, lagrangian, priced
 from thzjax.envs.environment import Environment
-from thzjax.errors import ConfigError
-from thzjax.systems.base import satisfied
 
 VALUE_WEIGHT = 0.5
 """Weight of the value loss. The critic has an optimiser of its own, so it matters only where gradients are clipped."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OnPolicyConfig:
+    """Hyper-parameters of every on-policy learner. Those that are floats may be traced, for sweeps by `vmap`.
+
+    Attributes:
+      num_envs, rollout: environments side by side, and steps of each per update.
+      actor_rate, critic_rate: Adam learning rates.
+      decay_rates: let both fall linearly to 0 over the run.
+      gamma: discount.
+      entropy: weight of the entropy bonus.
+      max_grad_norm: global norm to which gradients are clipped.
+      normalise_obs: scale observations by their running moments.
+      hidden, log_std: the default policy's network and first deviation.
+      primal_dual: the constraint layer.
+    """
+
+    num_envs: int = 256
+    rollout: int = 1
+    actor_rate: float = 2e-3
+    critic_rate: float = 2e-3
+    decay_rates: bool = True
+    gamma: float = 0.0
+    entropy: float = 3e-3
+    max_grad_norm: float = 0.5
+    normalise_obs: bool = False
+    hidden: tuple[int, ...] = (64, 64)
+    log_std: float = -1.2
+    primal_dual: PrimalDualConfig = PrimalDualConfig()
+
+    def __post_init__(self) -> None:
+        check_settings(
+            self,
+            counts=("num_envs", "rollout"),
+            positive=("actor_rate", "critic_rate", "max_grad_norm"),
+            shares=("gamma",),
+        )
+
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps one update consumes."""
+        return self.num_envs * self.rollout
 
 
 @struct.dataclass
@@ -53,122 +95,11 @@ class Rollout(NamedTuple):
     info: dict[str, Any]
 
 
-@struct.dataclass
-class Moments:
-    """Running mean and variance of observations; leaves like one observation.
-
-    Attributes:
-      mean, var: of all that was seen; 0 and 1 before anything was.
-      count: how many were seen, in floating point, as gradients are taken past it.
-    """
-
-    mean: Any
-    var: Any
-    count: Array
-
-
-def add_moments(moments: Moments, obs: Any, axes: int) -> Moments:
-    """Moments with a batch added, `obs [..., *observation]` with `axes` leading axes.
-
-    With n seen before, b in the batch and the difference d of the means: mean += d b/(n + b), and
-    var = (n var + b var_b + d^2 n b/(n + b))/(n + b). Source: Chan, Golub and LeVeque, 1983.
-    """
-    num = jnp.asarray(math.prod(jax.tree.leaves(obs)[0].shape[:axes]), moments.count.dtype)
-    total = moments.count + num
-    lead = tuple(range(axes))
-
-    def merged(mean: Array, var: Array, x: Array) -> tuple[Array, Array]:
-        seen, added = (moments.count / total).astype(x.dtype), (num / total).astype(x.dtype)
-        change = jnp.mean(x, axis=lead) - mean
-        return mean + change * added, seen * var + added * jnp.var(x, axis=lead) + change**2 * seen * added
-
-    pairs = jax.tree.map(merged, moments.mean, moments.var, obs)
-    mean, var = jax.tree.transpose(jax.tree.structure(obs), jax.tree.structure((0, 0)), pairs)
-    return Moments(mean, var, total)
-
-
-@dataclasses.dataclass(frozen=True)
-class NormalisedPolicy:
-    """A policy that sees (obs - mean)/deviation, clipped to `bound`; its `params` carry the "moments".
-
-    Attributes:
-      policy: sees normalised observations.
-      bound: of a normalised number, so that one that hardly ever moves cannot explode when it does.
-    """
-
-    policy: Policy
-    bound: float = 10.0
-
-    def _seen(self, params: Params, obs: Any) -> Any:
-        moments = lax.stop_gradient(params["moments"])
-
-        def one(mean: Array, var: Array, x: Array) -> Array:
-            mean, var = jnp.broadcast_to(mean, x.shape), jnp.broadcast_to(var, x.shape)
-            return jnp.clip((x - mean) / jnp.sqrt(var + 1e-8), -self.bound, self.bound)
-
-        return jax.tree.map(one, moments.mean, moments.var, obs)
-
-    def init(self, key: Array, obs: Any) -> Params:
-        """The policy's parameters, and the moments before anything was seen."""
-        zeros, ones = jax.tree.map(jnp.zeros_like, obs), jax.tree.map(jnp.ones_like, obs)
-        return self.policy.init(key, obs) | {"moments": Moments(zeros, ones, jnp.zeros(()))}
-
-    def value(self, params: Params, obs: Any) -> Array:
-        """State value, `[...]`."""
-        return self.policy.value(params, self._seen(params, obs))
-
-    def sample(self, params: Params, obs: Any, key: Array) -> tuple[Any, Array]:
-        """A random action and its log density."""
-        return self.policy.sample(params, self._seen(params, obs), key)
-
-    def log_prob_entropy(self, params: Params, obs: Any, action: Any) -> tuple[Array, Array]:
-        """Log density of an action, and the policy's entropy, `[...]`."""
-        return self.policy.log_prob_entropy(params, self._seen(params, obs), action)
-
-    def mode(self, params: Params, obs: Any) -> Any:
-        """The action used after training."""
-        return self.policy.mode(params, self._seen(params, obs))
-
-    def auxiliary_loss(self, params: Params, batch: Transition, gamma: float) -> Array:
-        """The policy's own extra loss."""
-        seen = batch._replace(obs=self._seen(params, batch.obs), next_obs=self._seen(params, batch.next_obs))
-        return self.policy.auxiliary_loss(params, seen, gamma)
-
-
-def observed(weights: Params, obs: Any, axes: int) -> Params:
-    """The parameters once their moments, if they carry any, have seen a batch with `axes` leading axes."""
-    if "moments" not in weights:
-        return weights
-    return weights | {"moments": add_moments(weights["moments"], obs, axes)}
-
-
-def is_number(value: Any) -> bool:
-    """A number that is known now. Traced ones, as in a sweep of rates by `vmap`, cannot be checked."""
-    return isinstance(value, numbers.Real)
-
-
-def check_settings(config: Any, counts: tuple[str, ...], positive: tuple[str, ...], shares: tuple[str, ...]) -> None:
-    """Refuse counts below 1, rates and widths that are not above 0, and discounts outside 0..1.
-
-    Raises:
-      ConfigError: naming the setting and its value.
-    """
-    for name in counts:
-        if getattr(config, name) < 1:
-            raise ConfigError(f"{name}={getattr(config, name)} must be at least 1")
-    for name in positive:
-        if is_number(getattr(config, name)) and not getattr(config, name) > 0:
-            raise ConfigError(f"{name}={getattr(config, name):g} must be greater than 0")
-    for name in shares:
-        if is_number(getattr(config, name)) and not 0 <= getattr(config, name) <= 1:
-            raise ConfigError(f"{name}={getattr(config, name):g} must lie in 0..1")
-
-
-def make_optimiser(config: Any, steps: int) -> optax.GradientTransformation:
+def make_optimiser(config: OnPolicyConfig, steps: int) -> optax.GradientTransformation:
     """Adam for actor and critic, each with its own rate and its own clipping of the gradient's norm.
 
     Args:
-      config: has `actor_rate`, `critic_rate`, `decay_rates`, `max_grad_norm`, `normalise_obs`.
+      config: hyper-parameters.
       steps: optimiser steps of the whole run, over which the rates fall to 0.
 
     Not wrapped in `optax.apply_if_finite`: its branch makes XLA fuse and round otherwise, and runs that never meet a
@@ -186,13 +117,18 @@ def make_optimiser(config: Any, steps: int) -> optax.GradientTransformation:
     return optax.partition(parts, {name: name for name in parts})
 
 
-def with_normaliser(policy: Policy, config: Any) -> Policy:
+def with_normaliser(policy: Policy, config: OnPolicyConfig) -> Policy:
     """The policy, on normalised observations where `config.normalise_obs` asks for them."""
     return NormalisedPolicy(policy) if config.normalise_obs else policy
 
 
 def initial_state(
-    env: Environment, policy: Policy, config: Any, optimiser: optax.GradientTransformation, key: Array, params: Any
+    env: Environment,
+    policy: Policy,
+    config: OnPolicyConfig,
+    optimiser: optax.GradientTransformation,
+    key: Array,
+    params: Any,
 ) -> TrainState:
     """Fresh environments, networks, optimiser and multipliers."""
     key_env, key_policy, key = jax.random.split(key, 3)
@@ -210,8 +146,8 @@ def initial_state(
 
 
 def roll_out(
-    env: Environment, policy: Policy, config: Any, weights: Any, duals: Duals, start: tuple[Any, Any], params: Any,
-    key: Array,
+    env: Environment, policy: Policy, config: OnPolicyConfig, weights: Any, duals: Duals, start: tuple[Any, Any],
+    params: Any, key: Array,
 ) -> Rollout:  # fmt: skip
     """`config.rollout` steps of every environment in `start` = (states, observations), rewarded by the Lagrangian."""
     num_envs = jax.tree.leaves(start[1])[0].shape[0]
@@ -241,7 +177,10 @@ def roll_out(
 
 
 def advantages(policy: Policy, config: Any, weights: Any, batch: Transition) -> Array:
-    """Generalised advantages of a rollout, `[T, E]`; without a discount the next value is not asked for."""
+    """Generalised advantages of a rollout, `[T, E]`, with `config.gamma` and `config.lam`.
+
+    Without a discount the next value is not asked for.
+    """
     myopic = is_number(config.gamma) and config.gamma == 0
     value_next = jnp.zeros_like(batch.value) if myopic else policy.value(weights, batch.next_obs)
     return generalised_advantages(
@@ -260,13 +199,17 @@ def flattened(tree: Any) -> Any:
 
 
 def finish_update(
-    state: TrainState, config: Any, rolled: Rollout, weights: Any, opt_state: Any, key: Array, losses: dict[str, Array]
+    state: TrainState,
+    config: OnPolicyConfig,
+    rolled: Rollout,
+    weights: Any,
+    opt_state: Any,
+    key: Array,
+    losses: dict[str, Array],
 ) -> tuple[TrainState, dict[str, Array]]:
     """Move the multipliers on the batch means, and gather the next state and the metrics."""
-    mean_rates = jnp.mean(rolled.info["rates"], axis=(0, 1))
-    mean_slack = {name: jnp.mean(value) for name, value in rolled.info["slack"].items()}
-    mean_priced = jax.tree.map(jnp.mean, priced(rolled.info["slack"], config.primal_dual))
-    duals = update_duals(state.duals, mean_rates, mean_priced, config.primal_dual)
+    done = rolled.batch.terminated | rolled.batch.truncated
+    duals, metrics = settle(state.duals, rolled.info, config.primal_dual, done)
     state = state.replace(
         # Last, as every log density of this update was taken under the old moments.
         params=observed(weights, rolled.batch.obs, axes=2),
@@ -277,22 +220,4 @@ def finish_update(
         key=key,
         updates=state.updates + 1,
     )
-    return state, losses | _batch_metrics(rolled.info, rolled.batch, duals, mean_rates, mean_slack)
-
-
-def _batch_metrics(
-    info: dict[str, Any], batch: Transition, duals: Duals, mean_rates: Array, mean_slack: dict[str, Array]
-) -> dict[str, Array]:
-    done = batch.terminated | batch.truncated
-    finished = jnp.maximum(jnp.sum(done), 1).astype(mean_rates.dtype)
-    held = satisfied(info["slack"])
-    metrics = {
-        "sum_rate": jnp.sum(mean_rates),
-        "episodes": jnp.sum(done),
-        "episode_return": jnp.sum(jnp.where(done, info["episode_return"], 0)) / finished,
-        "violation_rate": 1 - jnp.mean(held.astype(mean_rates.dtype)),
-        "x_sum": jnp.sum(duals.x),
-        "lambda_mean": jnp.mean(duals.lam),
-    }
-    metrics |= {f"slack/{name}": value for name, value in mean_slack.items()}
-    return metrics | {f"mu/{name}": value for name, value in duals.mu.items()}
+    return state, losses | metrics

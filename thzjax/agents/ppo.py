@@ -14,12 +14,12 @@ import optax
 from flax import struct
 from jax import Array, lax
 
-from thzjax.agents.base import Agent, descend
+from thzjax.agents.base import Agent, check_settings, descend
 from thzjax.agents.on_policy import (
     VALUE_WEIGHT,
+    OnPolicyConfig,
     TrainState,
     advantages,
-    check_settings,
     finish_update,
     flattened,
     initial_state,
@@ -29,7 +29,7 @@ from thzjax.agents.on_policy import (
     with_normaliser,
 )
 from thzjax.agents.policies import Policy, Transition
-from thzjax.agents.primal_dual import PrimalDualConfig, lagrangian, priced
+from thzjax.agents.primal_dual import lagrangian, priced
 from thzjax.agents.zeroth_order import zeroth_order_gradient
 from thzjax.envs.environment import Environment
 from thzjax.errors import ConfigError
@@ -39,56 +39,38 @@ KL_WEIGHT_RANGE = (1e-4, 1e4)
 
 
 @dataclasses.dataclass(frozen=True)
-class PPOConfig:
-    """Hyper-parameters.
+class PPOConfig(OnPolicyConfig):
+    """Hyper-parameters: those of every on-policy learner (actor_rate is the paper's tau_1), and
 
     Attributes:
-      num_envs, rollout: environments side by side, and steps of each per update.
       epochs, minibatches: passes over a batch, and pieces per pass; num_envs*rollout must divide by the latter.
-      actor_rate, critic_rate: Adam learning rates (actor: tau_1).
-      decay_rates: let both fall linearly to 0 over the run.
+      lam: trace decay.
       clip: epsilon of the clipped ratio.
-      gamma, lam: discount and trace decay.
-      entropy: weight of the entropy bonus.
-      max_grad_norm: global norm to which gradients are clipped.
       gradient: "first" (PPO) or "zeroth" (paper A's (37)-(39) on the mean policy's Lagrangian).
       zeroth_alpha, zeroth_directions: finite-difference step and antithetic pairs.
-      hidden, log_std: the default policy's network and first deviation.
-      primal_dual: the constraint layer.
       objective: "clip" (paper A's PPO2) or "kl" (its PPO1): what holds a first-order update near the old policy.
       kl_target, kl_weight: divergence per update that "kl" steers to [nat], and its penalty's weight at the start.
-      normalise_obs: scale observations by their running moments.
     """
 
     num_envs: int = 2048
-    rollout: int = 1
     epochs: int = 2
     minibatches: int = 4
-    actor_rate: float = 2e-3
-    critic_rate: float = 2e-3
-    decay_rates: bool = True
-    clip: float = 0.2
-    gamma: float = 0.0
     lam: float = 0.95
-    entropy: float = 3e-3
-    max_grad_norm: float = 0.5
+    clip: float = 0.2
     gradient: str = "first"
     zeroth_alpha: float = 1e-2
     zeroth_directions: int = 32
-    hidden: tuple[int, ...] = (64, 64)
-    log_std: float = -1.2
-    primal_dual: PrimalDualConfig = PrimalDualConfig()
     objective: str = "clip"
     kl_target: float = 0.01
     kl_weight: float = 1.0
-    normalise_obs: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_settings(
             self,
-            counts=("num_envs", "rollout", "epochs", "minibatches", "zeroth_directions"),
-            positive=("actor_rate", "critic_rate", "clip", "max_grad_norm", "zeroth_alpha", "kl_target", "kl_weight"),
-            shares=("gamma", "lam"),
+            counts=("epochs", "minibatches", "zeroth_directions"),
+            positive=("clip", "zeroth_alpha", "kl_target", "kl_weight"),
+            shares=("lam",),
         )
         if self.steps_per_update % self.minibatches:
             raise ConfigError(
@@ -100,11 +82,6 @@ class PPOConfig:
                 raise ConfigError(f"{name}={getattr(self, name)!r} is unknown: use {known[0]!r} or {known[1]!r}")
         if self.gradient == "zeroth" and self.objective == "kl":
             raise ConfigError("gradient='zeroth' takes one step and has no divergence for objective='kl' to hold")
-
-    @property
-    def steps_per_update(self) -> int:
-        """Environment steps one update consumes."""
-        return self.num_envs * self.rollout
 
 
 @struct.dataclass
@@ -153,6 +130,15 @@ def make_ppo(env: Environment, policy: Policy, config: PPOConfig, total_updates:
     return Agent(init, update, policy, config.steps_per_update)
 
 
+def clipped_loss(ratio: Array, advantage: Array, epsilon: float | Array) -> Array:
+    """-E min(q A, clip(q, 1 - epsilon, 1 + epsilon) A) of density ratios q and advantages A, `[B]`.
+
+    Source: Schulman et al., 2017, (7); paper A, (28).
+    """
+    clipped = jnp.clip(ratio, 1 - epsilon, 1 + epsilon)
+    return -jnp.mean(jnp.minimum(ratio * advantage, clipped * advantage))
+
+
 def mean_kl(policy: Policy, weights: Any, batch: Transition) -> Array:
     """Divergence KL(old || new) [nat] from the old policy's actions, `batch [B, ...]`: the mean of q - 1 - log q.
 
@@ -188,8 +174,7 @@ def _proximal_ascent(
         ratio = jnp.exp(log_ratio)
         kl = jnp.mean(ratio - 1 - log_ratio)
         if config.objective == "clip":
-            clipped = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
-            policy_loss = -jnp.mean(jnp.minimum(ratio * advantage, clipped * advantage))
+            policy_loss = clipped_loss(ratio, advantage, config.clip)
         else:
             policy_loss = -jnp.mean(ratio * advantage) + state.kl_weight * kl
         value_loss = jnp.mean((policy.value(weights, batch.obs) - target) ** 2)

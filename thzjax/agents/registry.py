@@ -8,14 +8,18 @@ from thzjax.agents.a3c import A3CConfig, make_a3c
 from thzjax.agents.apg import APGConfig, make_apg
 from thzjax.agents.base import Agent
 from thzjax.agents.ddpg import DDPGConfig, make_ddpg
+from thzjax.agents.equivariant import equivariant_policy
 from thzjax.agents.policies import GaussianPolicy, PaperPolicy
 from thzjax.agents.ppo import PPOConfig, make_ppo
 from thzjax.agents.reinforce import ReinforceConfig, make_reinforce
 from thzjax.agents.sac import SACConfig, make_sac
 from thzjax.agents.td3 import TD3Config, make_td3
-from thzjax.agents.unfolded import UnfoldedPolicy
+from thzjax.agents.unfolded import UnfoldedConfig, UnfoldedPolicy
+from thzjax.agents.unfolded_random import StochasticUnfolded, Traced
 from thzjax.envs.actions import Paper, Whole
+from thzjax.envs.entities import EntityObservation
 from thzjax.envs.environment import Environment
+from thzjax.errors import ConfigError
 
 LearnerConfig = PPOConfig | A2CConfig | A3CConfig | ReinforceConfig | DDPGConfig | TD3Config | SACConfig | APGConfig
 
@@ -34,7 +38,7 @@ class Kind(NamedTuple):
     policies: tuple[str, ...]
 
 
-STOCHASTIC = ("structured", "paper", "residual")
+STOCHASTIC = ("structured", "paper", "residual", "equivariant", "unfolded")
 AGENTS: dict[str, Kind] = {
     "ppo": Kind(PPOConfig, make_ppo, STOCHASTIC),
     "a2c": Kind(A2CConfig, make_a2c, STOCHASTIC),
@@ -43,15 +47,33 @@ AGENTS: dict[str, Kind] = {
     "ddpg": Kind(DDPGConfig, make_ddpg, ("structured", "residual")),
     "td3": Kind(TD3Config, make_td3, ("structured", "residual")),
     "sac": Kind(SACConfig, make_sac, ("structured", "residual")),
-    "apg": Kind(APGConfig, make_apg, ("unfolded", "structured", "residual")),
+    "apg": Kind(APGConfig, make_apg, ("unfolded", "structured", "residual", "equivariant")),
 }
+
+
+# On 256 channels of `paper-b` one start gives 21.1 bit/s/Hz (95.3 % of the channels feasible), two 22.0 (97.3 %), three
+# 22.6 (98.8 %).
+UNFOLDED_HYBRID = UnfoldedConfig(layers=8, starts=("focused_sum", "focused", "focused_weakest"), second_order=False)
+
+
+def unfolded_config(env: Environment) -> UnfoldedConfig:
+    """Sizes of the unfolded policy that suit a system."""
+    return UNFOLDED_HYBRID if env.system.spec.streams > env.system.spec.users else UnfoldedConfig()
 
 
 def make_policy(env: Environment, config: LearnerConfig) -> Any:
     """The policy that learns this environment's action map with these hyper-parameters."""
     spec = env.system.spec
+    if isinstance(env.actions, Traced):
+        return StochasticUnfolded(env.system, unfolded_config(env))
     if isinstance(env.actions, Whole):
         return UnfoldedPolicy(env.system, config.unfolded)
+    if isinstance(env.observations, EntityObservation):
+        if getattr(config, "normalise_obs", False):
+            raise ConfigError(
+                "normalise_obs=true keeps moments of every user and element: policy 'equivariant' has none"
+            )
+        return equivariant_policy(env, tuple(config.hidden), config.log_std)
     if isinstance(env.actions, Paper):
         return PaperPolicy(spec.users, spec.antennas, spec.elements, 2**spec.phase_bits)
     if hasattr(config, "policy"):

@@ -10,8 +10,8 @@ from jax import Array
 from thzjax.agents.advantages import generalised_advantages
 from thzjax.agents.base import Agent, descend
 from thzjax.agents.on_policy import (
+    OnPolicyConfig,
     TrainState,
-    check_settings,
     finish_update,
     initial_state,
     make_optimiser,
@@ -19,58 +19,27 @@ from thzjax.agents.on_policy import (
     with_normaliser,
 )
 from thzjax.agents.policies import Policy, Transition
-from thzjax.agents.primal_dual import PrimalDualConfig
 from thzjax.envs.environment import Environment
 from thzjax.errors import ConfigError
 
 
 @dataclasses.dataclass(frozen=True)
-class ReinforceConfig:
-    """Hyper-parameters.
+class ReinforceConfig(OnPolicyConfig):
+    """Hyper-parameters: those of every on-policy learner, and `baseline`.
+
+    A return is cut at the rollout's end, so let `rollout` hold whole episodes where gamma > 0. `critic_rate` is for a
+    policy whose critic chooses phases (`PaperPolicy`); nothing else learns a value.
 
     Attributes:
-      num_envs, rollout: environments side by side, and steps of each per update; a return is cut at the rollout's
-        end, so let it hold whole episodes where gamma > 0.
-      actor_rate: Adam learning rate.
-      critic_rate: the same for a policy whose critic chooses phases (`PaperPolicy`); nothing else learns a value.
-      decay_rates: let both fall linearly to 0 over the run.
-      gamma: discount.
       baseline: subtract the mean return over the environments at each step.
-      entropy: weight of the entropy bonus.
-      max_grad_norm: global norm to which gradients are clipped.
-      normalise_obs: scale observations by their running moments.
-      hidden, log_std: the default policy's network and first deviation.
-      primal_dual: the constraint layer.
     """
 
-    num_envs: int = 256
-    rollout: int = 1
-    actor_rate: float = 2e-3
-    critic_rate: float = 2e-3
-    decay_rates: bool = True
-    gamma: float = 0.0
     baseline: bool = True
-    entropy: float = 3e-3
-    max_grad_norm: float = 0.5
-    normalise_obs: bool = False
-    hidden: tuple[int, ...] = (64, 64)
-    log_std: float = -1.2
-    primal_dual: PrimalDualConfig = PrimalDualConfig()
 
     def __post_init__(self) -> None:
-        check_settings(
-            self,
-            counts=("num_envs", "rollout"),
-            positive=("actor_rate", "critic_rate", "max_grad_norm"),
-            shares=("gamma",),
-        )
+        super().__post_init__()
         if self.baseline and self.num_envs == 1:
             raise ConfigError("num_envs=1 is its own baseline=true and leaves no gradient: use 2 or more")
-
-    @property
-    def steps_per_update(self) -> int:
-        """Environment steps one update consumes."""
-        return self.num_envs * self.rollout
 
 
 def make_reinforce(env: Environment, policy: Policy, config: ReinforceConfig, total_updates: int) -> Agent:

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jax import Array, lax
 
-from thzjax.agents.base import Agent
-from thzjax.agents.off_policy import ActorCritic, Method, OffPolicyConfig, check_range, least, make_off_policy, sizes
+from thzjax.agents.actor_critic import ActorCritic, least
+from thzjax.agents.base import Agent, check_settings
+from thzjax.agents.off_policy import Method, OffPolicyConfig, make_off_policy, sizes
 from thzjax.envs.environment import Environment
 
 LOG_STD = (-5.0, 2.0)
@@ -32,7 +33,7 @@ class SACConfig(OffPolicyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range(self, ("temperature",), "must be greater than 0", lambda x: x > 0)
+        check_settings(self, positive=("temperature",))
 
     def policy(self, env: Environment) -> "TanhGaussianPolicy":
         """The policy that fits an environment."""

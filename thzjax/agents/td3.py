@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from thzjax.agents.base import Agent
+from thzjax.agents.actor_critic import least
+from thzjax.agents.base import Agent, check_settings
 from thzjax.agents.ddpg import DDPGConfig, DeterministicPolicy, first_critic_loss, gaussian_exploration
-from thzjax.agents.off_policy import Method, check_range, least, make_off_policy, sizes
+from thzjax.agents.off_policy import Method, make_off_policy, sizes
 from thzjax.envs.environment import Environment
-from thzjax.errors import ConfigError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +30,7 @@ class TD3Config(DDPGConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.actor_every < 1:
-            raise ConfigError(f"actor_every={self.actor_every} must be at least 1")
-        check_range(self, ("target_noise", "target_clip"), "must be at least 0", lambda x: x >= 0)
+        check_settings(self, counts=("actor_every",), not_negative=("target_noise", "target_clip"))
 
     def policy(self, env: Environment) -> DeterministicPolicy:
         """The policy that fits an environment."""
@@ -68,7 +66,7 @@ def make_td3(env: Environment, policy: DeterministicPolicy, config: TD3Config, t
     method = Method(
         explore=gaussian_exploration(policy, config.noise, config.final_noise),
         next_measures=next_measures,
-        actor_loss=first_critic_loss(policy),
+        actor_loss=first_critic_loss(policy, config.action_penalty),
         targets=("actor", "critic"),
         actor_every=config.actor_every,
     )

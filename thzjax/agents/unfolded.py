@@ -6,17 +6,29 @@ serves any K and N, in any order, whatever the phase of a user's channel.
 """
 
 import dataclasses
-import functools
 import math
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import struct
 from jax import Array, lax
 
+from thzjax.agents.unfolded_layers import (
+    ELEMENT_FEATURES,
+    LAYER_NUMBERS,
+    USER_FEATURES,
+    Decided,
+    Decisions,
+    Point,
+    Seen,
+    listen,
+    parts,
+    rate_gradients,
+    search_levels,
+    squashed,
+    user_features,
+)
 from thzjax.beamforming import linear
 from thzjax.beamforming.designs import SURFACES
 from thzjax.beamforming.gradient import best_start
@@ -27,11 +39,6 @@ from thzjax.errors import ConfigError
 from thzjax.linalg import solve_hermitian
 from thzjax.numeric import abs2, angle_or_zero, as_complex, hermitian, matmul
 from thzjax.systems.base import Design, System
-
-USER_FEATURES = 4
-ELEMENT_FEATURES = 7
-LAYER_NUMBERS = 4
-"""Numbers of a layer beside the prices: ridge, damping of the beams and of the phases, share of the sensing stream."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,71 +75,6 @@ class UnfoldedConfig:
                 raise ConfigError(f"unfolded.starts: surface {name!r} is unknown: use some of {', '.join(SURFACES)}")
 
 
-class Decisions(nn.Module):
-    """The networks of one layer.
-
-    Attributes:
-      constraints: C, of the system.
-      width: of the hidden layers.
-      state: numbers that an element remembers from layer to layer.
-    """
-
-    constraints: int
-    width: int
-    state: int
-
-    def setup(self) -> None:
-        small = nn.initializers.normal(0.1)
-        dense = functools.partial(nn.Dense, param_dtype=jnp.result_type(float))
-        self.user_in = dense(self.width)
-        self.user_mid = dense(self.width)
-        self.user_out = dense(1, kernel_init=small)
-        self.whole_out = dense(LAYER_NUMBERS + self.constraints, kernel_init=small)
-        self.pair_in = dense(self.width)
-        self.pair_mid = dense(self.width)
-        self.element_in = dense(self.width)
-        self.element_out = dense(2 + self.state, kernel_init=small)
-
-    def users(self, features: Array, whole: Array) -> tuple[Array, Array, Array]:
-        """`[K, F]` and `[X]` -> (hidden `[K, width]`, log weight `[K]`, numbers of the layer `[4 + C]`)."""
-        users = features.shape[0]
-        pooled = jnp.concatenate([jnp.mean(features, axis=0), jnp.max(features, axis=0), whole])
-        pooled = jnp.broadcast_to(pooled[None], (users, pooled.shape[0]))
-        hidden = nn.silu(self.user_in(jnp.concatenate([features, pooled], axis=-1)))
-        hidden = nn.silu(self.user_mid(hidden))
-        return hidden, self.user_out(hidden)[:, 0], self.whole_out(jnp.mean(hidden, axis=0))
-
-    def elements(self, pairs: Array, hidden: Array, features: Array, state: Array) -> tuple[Array, Array, Array]:
-        """(turn `[N]`, change of the logarithmic amplitude `[N]`, state `[N, X]`).
-
-        `pairs[K, N, 2]` holds every user's gradient at every element, `hidden[K, width]` the users, `features[N, F]`
-        what the users' sum and the constraints ask for.
-        """
-        # One weight matrix on both, without laying the users out over the elements.
-        of_user = self.pair_mid(hidden)[:, None, :]
-        pooled = jnp.mean(nn.silu(self.pair_in(pairs) + of_user), axis=0)
-        out = self.element_out(nn.silu(self.element_in(jnp.concatenate([pooled, features, state], axis=-1))))
-        return out[:, 0], out[:, 1], jnp.tanh(out[:, 2:])
-
-
-@struct.dataclass
-class Point:
-    """Where the layers stand.
-
-    Attributes:
-      phase: `[N]` [rad].
-      gain: amplitude over the largest, `[N]`.
-      state: what the elements remember, `[N, X]`.
-      beamformer, reflection: the design, within its powers.
-    """
-
-    phase: Array
-    gain: Array
-    state: Array
-    beamformer: Array
-    reflection: Array
-
-
 class Step(NamedTuple):
     """What a layer does: its weights, and whether it first settles or searches the surface, and moves it."""
 
@@ -142,9 +84,11 @@ class Step(NamedTuple):
     move: Array
 
 
-def _squashed(x: Array) -> Array:
-    """Odd, within (-1, 1)."""
-    return x / (1 + jnp.abs(x))
+class Trace(NamedTuple):
+    """What the networks saw and decided, layer after layer; leaves lead with the layers taken."""
+
+    seen: Seen
+    decided: Decided
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,12 +104,13 @@ class UnfoldedPolicy:
     config: UnfoldedConfig = UnfoldedConfig()
 
     @property
-    def _priced(self) -> tuple[str, ...]:
+    def priced(self) -> tuple[str, ...]:
         """Constraints that the layers look at."""
         return tuple(name for name in self.system.constraints if name not in self.system.projected)
 
-    def _network(self) -> Decisions:
-        return Decisions(len(self._priced), self.config.width, self.config.state)
+    def network(self) -> Decisions:
+        """The networks of one layer."""
+        return Decisions(len(self.priced), self.config.width, self.config.state)
 
     def init(self, key: Array, obs: Any) -> dict[str, Any]:
         """Weights of every layer; untrained ones take steps of WMMSE and gradient ascent."""
@@ -173,12 +118,12 @@ class UnfoldedPolicy:
         users, elements = 2, 3
 
         def touch(network: Decisions) -> Any:
-            hidden, _, _ = network.users(jnp.zeros((users, USER_FEATURES)), jnp.zeros((len(self._priced) + 1,)))
+            hidden, _, _ = network.users(jnp.zeros((users, USER_FEATURES)), jnp.zeros((len(self.priced) + 1,)))
             pairs, features = jnp.zeros((users, elements, 2)), jnp.zeros((elements, ELEMENT_FEATURES))
             return network.elements(pairs, hidden, features, jnp.zeros((elements, self.config.state)))
 
         keys = jax.random.split(key, self.config.layers + self.config.beam_layers)
-        return {"actor": jax.vmap(lambda k: self._network().init(k, method=touch))(keys)}
+        return {"actor": jax.vmap(lambda k: self.network().init(k, method=touch))(keys)}
 
     def mode(self, weights: Any, obs: Any) -> Design:
         """The design for `obs.channels` under `obs.params`, on the surface's levels, `[...]`."""
@@ -197,8 +142,8 @@ class UnfoldedPolicy:
         channels, basis = compact(system, obs.channels)
         # One start is enough to learn from.
         names = self.config.starts if blur is None else self.config.starts[:1]
-        starts = [SURFACES[name](system, channels, jax.random.key(0)) for name in names]
-        designs = jax.vmap(lambda phase: self._run(weights, obs.params, channels, phase, blur))(jnp.stack(starts))
+        starts = [_phases(system, channels, name) for name in names]
+        designs = jax.vmap(lambda phase: self._run(weights, obs.params, channels, phase, blur)[0])(jnp.stack(starts))
         if len(starts) == 1:
             design = jax.tree.map(lambda x: x[0], designs)
         else:
@@ -206,8 +151,24 @@ class UnfoldedPolicy:
             design, _ = best_start(designs, scores)
         return Design(lift(basis, design.beamformer), design.reflection)
 
-    def _steps(self, weights: Any, discrete: bool) -> Step:
-        """The layers in the order they are taken."""
+    def explored(self, weights: Any, obs: Any, jitter: Decided) -> tuple[Design, Trace]:
+        """As `mode` from the first start alone, with jitter added to what the networks decide, and what led to it.
+
+        On one channel; `jitter` leads with the layers of `steps`.
+        """
+        channels, basis = compact(self.system, obs.channels)
+        phase = _phases(self.system, channels, self.config.starts[0])
+        design, trace = self._run(weights, obs.params, channels, phase, None, jitter)
+        return Design(lift(basis, design.beamformer), design.reflection), trace
+
+    def opening(self, obs: Any) -> Design:
+        """What the first layer of the first start stands on, one channel."""
+        channels, basis = compact(self.system, obs.channels)
+        point = self._start(obs.params, channels, _phases(self.system, channels, self.config.starts[0]))
+        return Design(lift(basis, point.beamformer), point.reflection)
+
+    def steps(self, weights: Any, discrete: bool) -> Step:
+        """The layers in the order they are taken, with their slices of any tree whose leaves lead with layers."""
         layers, beams = self.config.layers, self.config.beam_layers
         rounds = self.config.rounds if discrete else 0
         order = np.concatenate([np.arange(layers), np.tile(np.arange(layers, layers + beams), 1 + rounds)])
@@ -220,10 +181,10 @@ class UnfoldedPolicy:
             move=jnp.asarray(index < layers),
         )
 
-    def _run(self, weights: Any, params: Any, channels: Any, phase: Array, blur: Array | None) -> Design:
+    def _start(self, params: Any, channels: Any, phase: Array) -> Point:
+        """Regularised zero forcing on a surface of the given phases."""
         system = self.system
-        discrete = bool(system.spec.phase_bits) and blur is None
-        users, silent = system.spec.users, system.spec.streams - system.spec.users
+        silent = system.spec.streams - system.spec.users
         reflection = system.continuous.snap(params, channels, phase)
         H = system.effective_channel(channels, reflection)
         H = H / as_complex(jnp.sqrt(system.user_noise(params, channels, reflection)))[:, None]
@@ -231,7 +192,15 @@ class UnfoldedPolicy:
         W = jnp.concatenate([W, jnp.zeros((*W.shape[:-1], silent), W.dtype)], axis=-1)
         design = self._within(params, channels, W, reflection)
         state = jnp.zeros((phase.shape[0], self.config.state), phase.dtype)
-        point = Point(phase, jnp.ones_like(phase), state, design.beamformer, design.reflection)
+        return Point(phase, jnp.ones_like(phase), state, design.beamformer, design.reflection)
+
+    def _run(
+        self, weights: Any, params: Any, channels: Any, phase: Array, blur: Array | None, jitter: Decided | None = None
+    ) -> tuple[Design, Trace | None]:
+        """All layers from one start; with jitter of the decisions also their trace."""
+        system = self.system
+        discrete = bool(system.spec.phase_bits) and blur is None
+        users, silent = system.spec.users, system.spec.streams - system.spec.users
 
         def settled(point: Point) -> Array:
             """The reflection that stays: on the levels, or blurred as if it were."""
@@ -243,18 +212,20 @@ class UnfoldedPolicy:
             width = self.config.dither * 2 * math.pi / 2**system.spec.phase_bits
             return self._reflection(params, channels, point.phase + width * blur, point.gain)
 
-        def step(point: Point, step: Step) -> tuple[Point, None]:
+        def step(point: Point, taken: tuple[Step, Decided | None]) -> tuple[Point, Trace | None]:
+            step, jitter = taken
             point = point.replace(reflection=jnp.where(step.settle, settled(point), point.reflection))
             if discrete:
                 point = lax.cond(step.search, lambda p: search_levels(system, params, channels, p), lambda p: p, point)
-            return self._layer(params, channels, point, step), None
+            return self._layer(params, channels, point, step, jitter)
 
-        point, _ = lax.scan(step, point, self._steps(weights["actor"], discrete))
+        start = self._start(params, channels, phase)
+        point, trace = lax.scan(step, start, (self.steps(weights["actor"], discrete), jitter))
         W = point.beamformer
         if silent:
             W = system.fit_power(params, W[:, :users])
             W = with_sensing_stream(system, params, channels, point.reflection, W)
-        return Design(W, point.reflection)
+        return Design(W, point.reflection), trace
 
     def _reflection(self, params: Any, channels: Any, phase: Array, gain: Array) -> Array:
         psi = self.system.continuous.snap(params, channels, phase)
@@ -265,27 +236,30 @@ class UnfoldedPolicy:
         smooth = self.system.continuous
         return smooth.meet(params, channels, smooth.project(params, channels, Design(beamformer, reflection)))
 
-    def _layer(self, params: Any, channels: Any, point: Point, step: Step) -> Point:
+    def _layer(
+        self, params: Any, channels: Any, point: Point, step: Step, jitter: Decided | None
+    ) -> tuple[Point, Trace | None]:
         """One layer: look, decide, turn the surface, solve for the beams."""
-        system, network = self.system, self._network()
+        system, network = self.system, self.network()
         users = system.spec.users
         W, psi = point.beamformer, point.reflection
         noise = system.user_noise(params, channels, psi)
-        heard = _listen(system, channels, W, psi, noise)
+        heard = listen(system, channels, W, psi, noise)
 
         def merit(W: Array, psi: Array) -> Array:
             """Slack of each constraint, flat where there is plenty and logarithmic where it is violated, `[C]`."""
             slack = system.outcome(params, channels, Design(W, psi)).slack
-            slack = jnp.stack([slack[name] for name in self._priced]) if self._priced else jnp.zeros((0,), W.real.dtype)
+            slack = jnp.stack([slack[name] for name in self.priced]) if self.priced else jnp.zeros((0,), W.real.dtype)
             return -jnp.log1p(jax.nn.softplus(-8 * slack) / 8)
 
         at = (W, psi) if self.config.second_order else lax.stop_gradient((W, psi))
         slack, pull = jax.vjp(merit, *at)
         power = jnp.sum(abs2(W))
         whole = jnp.concatenate([slack, jnp.log(power / params.power_w)[None] / 4])
-        hidden, log_weight, numbers = network.apply(
-            step.weights, _user_features(params.power_w, heard), whole, method="users"
-        )
+        told = user_features(params.power_w, heard)
+        hidden, log_weight, numbers = network.apply(step.weights, told, whole, method="users")
+        if jitter is not None:
+            log_weight, numbers = log_weight + jitter.weight, numbers + jitter.numbers
         # The offsets are what serves untrained layers best on `paper-a`, of a grid: 4.04 bit/s/Hz on 256 channels.
         weight = jnp.exp(jnp.clip(log_weight, -4, 4))
         ridge, prox = jnp.exp(jnp.clip(numbers[0] - 1.5, -6, 6)), jnp.exp(jnp.clip(numbers[1] + 1.5, -6, 6))
@@ -295,17 +269,19 @@ class UnfoldedPolicy:
         toll_W, toll_psi = (jnp.conj(x) / 2 for x in pull(2.5 * jax.nn.softplus(numbers[LAYER_NUMBERS:])))
 
         elements = jnp.asarray(psi.shape[0], power.dtype)
-        pulls = _rate_gradients(system, params, channels, psi, W, heard)
+        pulls = rate_gradients(system, params, channels, psi, W, heard)
         pulls = jnp.conj(psi) * as_complex(elements) * pulls
         toll = jnp.conj(psi) * as_complex(elements) * toll_psi
         ask = jnp.sum(as_complex(weight)[:, None] * pulls, axis=0) + toll
         off_level = self._reflection(params, channels, point.phase, point.gain) * jnp.conj(psi)
         active = system.active(channels).astype(power.dtype)
-        features = [*_parts(ask), *_parts(toll), _squashed(4 * angle_or_zero(off_level)), point.gain, active]
-        turn, louder, state = network.apply(
-            step.weights, jnp.stack(_parts(pulls), axis=-1), hidden, jnp.stack(features, axis=-1), point.state,
-            method="elements",
-        )  # fmt: skip
+        features = [*parts(ask), *parts(toll), squashed(4 * angle_or_zero(off_level)), point.gain, active]
+        pairs, features = jnp.stack(parts(pulls), axis=-1), jnp.stack(features, axis=-1)
+        turn, louder, state = network.apply(step.weights, pairs, hidden, features, point.state, method="elements")
+        trace = None
+        if jitter is not None:
+            turn, louder = turn + jitter.turn, louder + jitter.louder
+            trace = Trace(Seen(told, whole, pairs, features), Decided(log_weight, numbers, turn, louder))
         # A step of minorisation-maximisation, psi <- phasor(damping psi + gradient), and what the network adds.
         turn = jnp.arctan2(jnp.imag(ask), damping + jnp.maximum(jnp.real(ask), 0)) + math.pi / 4 * jnp.tanh(turn)
         phase = jnp.where(step.move, point.phase + turn, point.phase)
@@ -314,7 +290,7 @@ class UnfoldedPolicy:
         psi = jnp.where(step.move, self._reflection(params, channels, phase, gain), psi)
 
         # A damped step of weighted WMMSE, with the slack's gradient beside the rates'.
-        heard = _listen(system, channels, W, psi, noise)
+        heard = listen(system, channels, W, psi, noise)
         H, own, W = heard.rows, heard.own, W[:, :users]
         curvature = weight * abs2(own) / (heard.rest * heard.total)
         A = matmul(hermitian(H) * as_complex(curvature)[None], H)
@@ -329,82 +305,9 @@ class UnfoldedPolicy:
             W = W * as_complex(jnp.sqrt(1 - share))
             W = jnp.concatenate([W, direction * as_complex(full * jnp.sqrt(share))], axis=-1)
         design = self._within(params, channels, W, psi)
-        return Point(phase, gain, state, design.beamformer, design.reflection)
+        return Point(phase, gain, state, design.beamformer, design.reflection), trace
 
 
-class Heard(NamedTuple):
-    """What the users hear, in units of their noise: rows `[K, M]`, T = H W `[K, S]`, and of each user `[K]` its own
-    amplitude T_kk, all other power and noise, and the total."""
-
-    rows: Array
-    received: Array
-    own: Array
-    rest: Array
-    total: Array
-
-
-def _listen(system: System, channels: Any, W: Array, psi: Array, noise: Array) -> Heard:
-    rows = system.effective_channel(channels, psi) / as_complex(jnp.sqrt(noise))[:, None]
-    received = matmul(rows, W)
-    own = jnp.diagonal(received)
-    rest = jnp.sum(abs2(received), axis=-1) - abs2(own) + 1
-    return Heard(rows, received, own, rest, rest + abs2(own))
-
-
-def _user_features(power_w: Array, heard: Heard) -> Array:
-    """Logarithms of SINR, received power, row norm and overlap with the other users, `[K, USER_FEATURES]`."""
-    norm2 = jnp.maximum(jnp.sum(abs2(heard.rows), axis=-1), jnp.finfo(heard.rest.dtype).tiny ** 0.5)
-    overlap = jnp.sum(abs2(matmul(heard.rows, hermitian(heard.rows))), axis=-1) / norm2**2
-    features = [jnp.log(heard.total / heard.rest), jnp.log(heard.total), jnp.log1p(power_w * norm2) / 2]
-    return jnp.stack([*features, jnp.log(jnp.maximum(overlap, 1))], axis=-1) / 2
-
-
-def _rate_gradients(system: System, params: Any, channels: Any, psi: Array, W: Array, heard: Heard) -> Array:
-    """d ln(1 + SINR_k)/d psi_n^* in closed form, `[K, N]`.
-
-    With T_ks = d_k w_s + sum_n psi_n h_kn (G w_s)_n over the root of the noise, which amplifiers add to.
-    """
-    noise = system.user_noise(params, channels, psi)
-    field = matmul(channels.bs_to_surface, W)
-    everything = matmul(heard.received, hermitian(field))  # sum_s T_ks (G w_s)_n^*
-    own = heard.own[:, None] * jnp.conj(field[:, : heard.own.shape[0]]).T
-    each = everything / as_complex(heard.total)[:, None] - (everything - own) / as_complex(heard.rest)[:, None]
-    added = system.amplified_noise(params, channels) / noise[:, None] * (1 / heard.total - 1 / heard.rest)[:, None]
-    h = jnp.conj(channels.surface_to_user) / as_complex(jnp.sqrt(noise))[:, None]
-    return h * each + as_complex(added) * psi[None]
-
-
-def _parts(x: Array) -> list[Array]:
-    """Real and imaginary part, each within (-1, 1)."""
-    return [_squashed(jnp.real(x)), _squashed(jnp.imag(x))]
-
-
-def search_levels(system: System, params: Any, channels: Any, point: Point) -> Point:
-    """Every element in turn on the level of the largest sum rate, beams and powers fixed.
-
-    A change of one element adds (psi' - psi) h_kn (G w_s)_n to what is received: a level costs K S products, not a
-    design. Amplifying elements keep their amplitude.
-    """
-    W, psi = point.beamformer, point.reflection
-    levels = 2**system.spec.phase_bits
-    phases = 2 * math.pi * jnp.arange(levels, dtype=point.phase.dtype) / levels
-    # Every level at every element, `[N, L]`.
-    options = jax.vmap(lambda phase: system.snap(params, channels, jnp.full(psi.shape, phase)), out_axes=-1)(phases)
-    loud = jnp.where(system.active(channels), jnp.abs(psi) / jnp.abs(options[:, 0]), 1)
-    options = options * as_complex(loud)[:, None]
-    noise = system.user_noise(params, channels, psi)
-    unit = as_complex(jnp.sqrt(noise))[:, None]
-    through = (channels.surface_to_user / unit).T[:, :, None] * matmul(channels.bs_to_surface, W)[:, None, :]
-    received = matmul(system.effective_channel(channels, psi) / unit, W)
-
-    def element(received: Array, parts: Any) -> tuple[Array, Array]:
-        through, now, options = parts
-        tried = received + (options - now)[:, None, None] * through
-        power = abs2(tried)
-        own = jnp.diagonal(power, axis1=-2, axis2=-1)
-        rest = jnp.sum(power, axis=-1) - own + 1
-        best = jnp.argmax(jnp.sum(jnp.log1p(own / rest), axis=-1))
-        return tried[best], options[best]
-
-    _, psi = lax.scan(element, received, (through, psi, options))
-    return point.replace(reflection=psi)
+def _phases(system: System, channels: Any, name: str) -> Array:
+    """Phases of a start `[N]`; a random one is the same on every channel."""
+    return SURFACES[name](system, channels, jax.random.key(0))

@@ -13,7 +13,7 @@ from flax import struct
 from jax import Array
 
 from thzjax.beamforming.frame import overlaps, surface_phases
-from thzjax.envs.actions import View, path_sum, unit_rows, user_beams
+from thzjax.envs.view import View, path_sum, unit_rows, user_beams
 from thzjax.numeric import abs2, angle_or_zero, as_complex, matmul, unit_phasor
 from thzjax.physics.sensing.scene import departure_row
 from thzjax.systems.base import Design, System

@@ -10,9 +10,10 @@ from thzjax.agents.apg import APGConfig
 from thzjax.agents.base import Agent
 from thzjax.agents.ppo import PPOConfig
 from thzjax.agents.primal_dual import PrimalDualConfig
-from thzjax.agents.registry import AGENTS, LearnerConfig, make_policy
-from thzjax.agents.unfolded import UnfoldedConfig
+from thzjax.agents.registry import AGENTS, UNFOLDED_HYBRID, LearnerConfig, make_policy
+from thzjax.agents.unfolded_random import Traced
 from thzjax.envs.actions import Paper, Residual, Structured, Whole
+from thzjax.envs.entities import EntityObservation
 from thzjax.envs.environment import Environment
 from thzjax.envs.observations import PaperObservation, StructuredObservation, WholeObservation
 from thzjax.errors import ConfigError
@@ -37,7 +38,8 @@ class RunConfig:
       preset: the preset the scenario came from.
       agent: learner, from `agents.registry.AGENTS`.
       policy: what it learns: "structured" (a few numbers in the form of good designs), "residual" (corrections of a
-        classical design), "paper" (paper A's networks and raw action), or "unfolded" (layers of an optimiser).
+        classical design), "paper" (paper A's networks and raw action), "equivariant" (a network for any number of
+        users and elements, with a phase for each) or "unfolded" (layers of an optimiser).
       handler: "primal_dual" (constraints hold on average), "projection" (on every channel, by scaling, as far as that
         goes) or "penalty" (a fixed price on what violates).
       horizon: steps per episode.
@@ -118,12 +120,7 @@ PAPER_CLIP = {"paper-a-literal": 2.0}
 """Presets whose PPO clip is the paper's own 2, which bounds the ratio to [-1, 3]: no clipping from below."""
 # On 512 held-out channels of `paper-a` 100 updates of 256 channels give 4.087, 300 give 4.090 bit/s/Hz.
 APG = APGConfig()
-# On 256 of `paper-b` one start gives 21.1 bit/s/Hz (95.3 % of the channels feasible), two 22.0 (97.3 %), three 22.6
-# (98.8 %).
-APG_HYBRID = APGConfig(
-    num_envs=64,
-    unfolded=UnfoldedConfig(layers=8, starts=("focused_sum", "focused", "focused_weakest"), second_order=False),
-)
+APG_HYBRID = APGConfig(num_envs=64, unfolded=UNFOLDED_HYBRID)
 APG_STEPS, APG_HYBRID_STEPS = 76_800, 32_000
 OFF_POLICY_STEPS = 200_000
 
@@ -228,7 +225,9 @@ def make_environment(config: RunConfig, system: System) -> Environment:
         "structured": (Structured(), StructuredObservation()),
         "residual": (Residual(), StructuredObservation()),
         "paper": (Paper(), PaperObservation()),
-        "unfolded": (Whole(), WholeObservation()),
+        "equivariant": (Structured(elements=True), EntityObservation()),
+        # What has the exact gradient needs the design alone; what samples, how it was drawn.
+        "unfolded": (Whole() if config.agent == "apg" else Traced(), WholeObservation()),
     }[config.policy]
     return Environment(
         system=system,
