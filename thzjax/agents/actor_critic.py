@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from thzjax.agents.initialisers import orthogonal
 from thzjax.agents.normaliser import init_moments, normalised
 
 
@@ -30,9 +31,9 @@ class Tower(nn.Module):
     def __call__(self, x: Array) -> Array:
         """Outputs."""
         for width in self.hidden:
-            x = nn.Dense(width, kernel_init=nn.initializers.orthogonal(2**0.5), param_dtype=x.dtype)(x)
+            x = nn.Dense(width, kernel_init=orthogonal(2**0.5), param_dtype=x.dtype)(x)
             x = nn.relu(nn.LayerNorm(param_dtype=x.dtype)(x) if self.layer_norm else x)
-        return nn.Dense(self.size, kernel_init=nn.initializers.orthogonal(self.last), param_dtype=x.dtype)(x)
+        return nn.Dense(self.size, kernel_init=orthogonal(self.last), param_dtype=x.dtype)(x)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,17 +24,14 @@ class DDPGConfig(OffPolicyConfig):
     Attributes:
       noise, final_noise: deviation of the exploration, falling linearly over the run, for actions in [-1, 1]. The
         multipliers weigh what the *tried* actions cost, so the last deviation should be small.
-      action_penalty: weight of the mean square of what the actor's network says before the tanh, in the normalised
-        unit of the reward. Without it, tanh saturates wherever a longer action costs nothing.
     """
 
     noise: float = 0.3
     final_noise: float = 0.05
-    action_penalty: float = 0.01
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_settings(self, not_negative=("noise", "final_noise", "action_penalty"))
+        check_settings(self, not_negative=("noise", "final_noise"))
 
     def policy(self, env: Environment) -> "DeterministicPolicy":
         """The policy that fits an environment."""

@@ -7,6 +7,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
+from thzjax.agents.initialisers import orthogonal
+
 
 class GaussianActor(nn.Module):
     """Mean and log deviation of a diagonal Gaussian; the deviation does not depend on the observation.
@@ -26,9 +28,9 @@ class GaussianActor(nn.Module):
         """`[..., F]` -> (mean `[..., A]`, log deviation `[..., A]`)."""
         x = obs
         for width in self.hidden:
-            x = nn.tanh(nn.Dense(width, kernel_init=nn.initializers.orthogonal(2**0.5), param_dtype=obs.dtype)(x))
+            x = nn.tanh(nn.Dense(width, kernel_init=orthogonal(2**0.5), param_dtype=obs.dtype)(x))
         # Near zero at the start: the untrained policy is the action map's zero action.
-        mean = nn.Dense(self.size, kernel_init=nn.initializers.orthogonal(0.01), param_dtype=obs.dtype)(x)
+        mean = nn.Dense(self.size, kernel_init=orthogonal(0.01), param_dtype=obs.dtype)(x)
         log_std = self.param("log_std", nn.initializers.constant(self.log_std), (self.size,), obs.dtype)
         return mean, jnp.broadcast_to(log_std, mean.shape)
 
@@ -54,9 +56,9 @@ class MixedActor(nn.Module):
         """`[..., F]` -> (mean `[..., A]`, log deviation `[..., A]`, logits `[..., N, levels]`)."""
         x = obs
         for width in self.hidden:
-            x = nn.tanh(nn.Dense(width, kernel_init=nn.initializers.orthogonal(2**0.5), param_dtype=obs.dtype)(x))
+            x = nn.tanh(nn.Dense(width, kernel_init=orthogonal(2**0.5), param_dtype=obs.dtype)(x))
         # Near zero at the start: beams of zero mean, and levels that are all but equally likely.
-        small = nn.initializers.orthogonal(0.01)
+        small = orthogonal(0.01)
         mean = nn.Dense(self.size, kernel_init=small, param_dtype=obs.dtype)(x)
         logits = nn.Dense(self.choices * self.levels, kernel_init=small, param_dtype=obs.dtype)(x)
         log_std = self.param("log_std", nn.initializers.constant(self.log_std), (self.size,), obs.dtype)
@@ -74,8 +76,8 @@ class ValueNetwork(nn.Module):
         """Value of an observation."""
         x = obs
         for width in self.hidden:
-            x = nn.tanh(nn.Dense(width, kernel_init=nn.initializers.orthogonal(2**0.5), param_dtype=obs.dtype)(x))
-        return nn.Dense(1, kernel_init=nn.initializers.orthogonal(1.0), param_dtype=obs.dtype)(x)[..., 0]
+            x = nn.tanh(nn.Dense(width, kernel_init=orthogonal(2**0.5), param_dtype=obs.dtype)(x))
+        return nn.Dense(1, kernel_init=orthogonal(1.0), param_dtype=obs.dtype)(x)[..., 0]
 
 
 class PaperActor(nn.Module):

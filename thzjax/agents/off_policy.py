@@ -39,6 +39,9 @@ class OffPolicyConfig:
       gamma: discount, in [0, 1). With the number 0 there are no target networks and no next observations at all.
       hidden, layer_norm: hidden layers (ReLU) of actor and critics; the widths are paper B's.
       action_scale: actions lie in [-action_scale, action_scale].
+      action_penalty: weight of the mean square of the actor's numbers before the tanh, in the normalised unit of the
+        reward. Without any, the tanh saturates wherever a longer action costs nothing; a large one keeps the actor near
+        a zero action that is sound, where critics know what they say.
       normalise_reward: give the critics weighted rates and slack of zero mean and unit deviation.
       primal_dual: the constraint layer.
     """
@@ -57,6 +60,7 @@ class OffPolicyConfig:
     hidden: tuple[int, ...] = (64, 64)
     layer_norm: bool = False
     action_scale: float = 2.0
+    action_penalty: float = 0.03
     normalise_reward: bool = True
     primal_dual: PrimalDualConfig = PrimalDualConfig()
 
@@ -64,7 +68,7 @@ class OffPolicyConfig:
         check_settings(
             self,
             counts=("num_envs", "rollout", "batch", "gradient_steps"),
-            not_negative=("warmup",),
+            not_negative=("warmup", "action_penalty"),
             positive=("actor_rate", "critic_rate", "action_scale"),
             shares_above_0=("tau",),
             shares_below_1=("gamma",),

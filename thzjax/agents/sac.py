@@ -70,6 +70,10 @@ class TanhGaussianPolicy(ActorCritic):
         low, high = LOG_STD
         return mean, low + (high - low) * (jnp.tanh(x) + 1) / 2
 
+    def centre(self, params: Any, obs: Array) -> Array:
+        """m, `[..., F]` -> `[..., A]`."""
+        return self._split(params, obs)[0]
+
     def sample(self, params: Any, obs: Array, key: Array) -> tuple[Array, Array]:
         """A random u `[..., A]` and its log density `[...]`."""
         import distrax  # 1.3 s to import, so only where a learner runs
@@ -80,7 +84,7 @@ class TanhGaussianPolicy(ActorCritic):
 
     def mode(self, params: Any, obs: Array) -> Array:
         """The action used after training, `[..., F]` -> `[..., A]`: the squashed centre."""
-        return self.action_scale * jnp.tanh(self._split(params, obs)[0])
+        return self.action_scale * jnp.tanh(self.centre(params, obs))
 
 
 def make_sac(env: Environment, policy: TanhGaussianPolicy, config: SACConfig, total_updates: int) -> Agent:
@@ -112,6 +116,7 @@ def make_sac(env: Environment, policy: TanhGaussianPolicy, config: SACConfig, to
         believed = jnp.min(policy.predictions(weights, obs, action) @ prices, axis=0)
         entropy = -jnp.mean(log_prob)
         loss = jnp.mean(temperature * log_prob - believed)
+        loss = loss + config.action_penalty * jnp.mean(policy.centre(weights, obs) ** 2)
         price_loss = log_temperature * (lax.stop_gradient(entropy) - wanted)
         return loss + price_loss, {"entropy": entropy, "temperature": temperature}
 
