@@ -33,6 +33,7 @@ def train(
     /,
     agent: str = "ppo",
     configuration: str = "default",
+    policy: str | None = None,
     handler: str | None = None,
     seed: int = 0,
     steps: int | None = None,
@@ -50,6 +51,7 @@ def train(
     Examples:
       thzjax train paper-a --agent ppo --seed 0 --out runs/demo
       thzjax train paper-a --agent apg
+      thzjax train paper-a --agent ppo --policy unfolded
       thzjax train paper-b --agent apg --seed 1
       thzjax train paper-a --quick
       thzjax train paper-a --handler projection --set pattern_threshold=3 num_users=3
@@ -63,6 +65,8 @@ def train(
       preset: scenario to train on; `thzjax info` lists them.
       agent: learner: ppo, a2c, a3c, reinforce, ddpg, td3, sac or apg.
       configuration: "default" or "paper" (paper A's networks and raw action).
+      policy: "structured", "residual", "equivariant" (a network for any number of users and elements) or "unfolded"
+        (layers of an optimiser); default unfolded for apg, else structured.
       handler: "primal_dual" (constraints hold on average), "projection" (on every single channel) or "penalty" (a
         fixed price); default projection for apg, else primal_dual.
       seed: fixes everything random.
@@ -84,8 +88,8 @@ def train(
     from thzjax.experiment.progress import TrainingProgress
     from thzjax.experiment.train import INTERRUPTED, Diverged, create_run_folder, create_runs, run_together
 
-    given = (agent, configuration, handler, seed, steps, out, quick, config, overrides, seeds, sweep)
-    untouched = ("ppo", "default", None, 0, None, None, False, None, (), 1, ())
+    given = (agent, configuration, handler, seed, steps, out, quick, config, overrides, policy, seeds, sweep)
+    untouched = ("ppo", "default", None, 0, None, None, False, None, (), None, 1, ())
     if resume is not None:
         if preset is not None or given != untouched:
             raise ConfigError("--resume takes the run's own configuration: give no preset and no other option")
@@ -95,11 +99,11 @@ def train(
         if (preset is None) == (config is None):
             raise ConfigError("name a preset (such as paper-a), or give --config FILE or --resume RUN")
         if config is not None:
-            if (agent, configuration, handler, seed, steps, quick) != (*untouched[:5], False):
+            if (agent, configuration, handler, seed, steps, quick, policy) != (*untouched[:5], False, None):
                 raise ConfigError("--config FILE holds every option: change some of them with --set NAME=VALUE")
             run = apply_overrides(read_config(config), overrides)
         else:
-            run = resolve(preset, agent, configuration, handler, seed, steps, quick, overrides)
+            run = resolve(preset, agent, configuration, handler, seed, steps, quick, overrides, policy)
         make_learner(run)
         if seeds == 1 and not sweep:
             folder = out or Path("runs") / f"{run.preset}-{run.agent}-{run.seed}"

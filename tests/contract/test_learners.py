@@ -26,7 +26,7 @@ def test_an_update_keeps_the_shape_of_its_carry(agent, name, policy):
     if policy == "paper":
         config = resolve(name, agent, "paper")
     else:
-        config = resolve(name, agent, overrides=[f"policy={policy}"])
+        config = resolve(name, agent, policy=policy)
     learner = make_learner(config)
     state = jax.eval_shape(learner.agent.init, jax.random.key(0), learner.params)
     after, metrics = jax.eval_shape(learner.agent.update, state, learner.params)
@@ -35,10 +35,11 @@ def test_an_update_keeps_the_shape_of_its_carry(agent, name, policy):
     )
     assert {"sum_rate", "violation_rate", "episode_return"} <= set(metrics)
     assert all(metric.shape == () for metric in metrics.values())
-    kind = {"structured": "Structured", "residual": "Residual", "paper": "Paper", "unfolded": "Whole"}[policy]
+    sampled = "Whole" if agent == "apg" else "Traced"
+    kind = {"equivariant": "Structured", "paper": "Paper", "unfolded": sampled}.get(policy, policy.capitalize())
     assert type(learner.env.actions).__name__ == kind
 
 
 def test_a_policy_that_a_learner_cannot_learn_is_refused_by_name():
     with pytest.raises(ConfigError, match="ddpg cannot learn policy 'unfolded'"):
-        resolve("paper-a", "ddpg", overrides=["policy=unfolded"])
+        resolve("paper-a", "ddpg", policy="unfolded")

@@ -52,9 +52,11 @@ def policy_names(folders: Sequence[Path]) -> dict[str, list[Path]]:
     for folder in folders:
         for label, runs in runs_in(folder).items():
             config = read_config(runs[0] / "config.json")
-            usual = default_run(config.agent, config.scenario)
-            unusual = [o for o in ("policy", "handler") if getattr(config, o) != getattr(usual, o)]
-            parts = [config.agent, *(getattr(config, o) for o in unusual), *([label] if label else [])]
+            policy = [config.policy] if config.policy != default_run(config.agent, config.scenario).policy else []
+            kept = config.policy == "paper"  # always under multipliers
+            usual = "primal_dual" if kept else default_run(config.agent, config.scenario, policy=config.policy).handler
+            handler = [config.handler] if config.handler != usual else []
+            parts = [config.agent, *policy, *handler, *([label] if label else [])]
             named.append((", ".join(parts + ([f"{len(runs)} seeds"] if len(runs) > 1 else [])), folder, runs))
     names = [name for name, _, _ in named]
     return {name if names.count(name) == 1 else f"{name} ({folder})": runs for name, folder, runs in named}
