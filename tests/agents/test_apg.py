@@ -92,6 +92,7 @@ def test_a_seed_fixes_every_bit_and_alone_it_is_the_same_as_in_a_vmap(x64):
         chex.assert_trees_all_close(same, alone.params, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.full
 def test_it_improves_on_the_real_system():
     agent, params = small_agent()
     _, metrics = run(agent, params, 0, 60)

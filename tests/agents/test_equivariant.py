@@ -70,7 +70,9 @@ def weights_of(policy, env, params, scale=0.3):
     return jax.tree.unflatten(tree, leaves)
 
 
-@pytest.mark.parametrize("name", ["paper-a", pytest.param("hybrid", marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    "name", [pytest.param("paper-a", marks=pytest.mark.full), pytest.param("hybrid", marks=pytest.mark.full)]
+)
 def test_users_and_elements_may_come_in_any_order_and_phase(name, x64):
     env, params = setting(name)
     env = dataclasses.replace(env, system=env.system.continuous)
@@ -100,6 +102,7 @@ def test_users_and_elements_may_come_in_any_order_and_phase(name, x64):
     np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:, :1], ratio.shape), atol=1e-6)
 
 
+@pytest.mark.full
 def test_the_network_itself_follows_the_order_of_its_entities(x64):
     env, params = setting("hybrid")
     policy = equivariant_policy(env, (8, 8))
