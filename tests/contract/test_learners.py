@@ -23,10 +23,7 @@ CASES = [
 
 @pytest.mark.parametrize(("agent", "name", "policy"), CASES)
 def test_an_update_keeps_the_shape_of_its_carry(agent, name, policy):
-    if policy == "paper":
-        config = resolve(name, agent, "paper")
-    else:
-        config = resolve(name, agent, policy=policy)
+    config = resolve(name, agent, "paper") if policy == "paper" else resolve(name, agent, policy=policy)
     learner = make_learner(config)
     state = jax.eval_shape(learner.agent.init, jax.random.key(0), learner.params)
     after, metrics = jax.eval_shape(learner.agent.update, state, learner.params)
