@@ -68,7 +68,7 @@ def test_every_preset_is_swept_and_what_is_left_out_cannot_bind():
 
 SMALL = HrisScenario(
     bs_shape=(2, 2), surface_shape=(3, 4), sensor_shape=(2, 2), num_active=4, num_users=2, num_rays_bs=2,
-    max_crb_rad2=1.0, min_sinr_db=-20.0, p_bs_dbm=50.0,
+    max_crb_rad2=1.0, min_sinr_db=-60.0, p_bs_dbm=50.0,
 )  # fmt: skip
 
 
@@ -79,7 +79,8 @@ def test_an_ascent_finds_the_power_to_bind_and_idle_limits_to_be_slack():
     found = feasibility.binding(system, params, channels, jax.random.key(0), 40)
     assert found.infeasible == 0
     assert found.gains["bs_power"] > feasibility.BINDS
-    # 40 more steps each: the variants differ in nothing but the limit taken away.
+    # 40 more steps each: the variants differ in nothing but the limit taken away. At -20 dB the least SINR is not idle:
+    # without it some channels drop a user, for 4 % more.
     for idle in ("crb", "min_sinr"):
         assert abs(found.gains[idle]) < feasibility.BINDS
         assert found.slack[idle] > 0
