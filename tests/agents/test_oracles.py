@@ -154,7 +154,7 @@ def test_the_deterministic_actors_gradient_is_rlaxs():
         # A vector for each observation: half squares whose gradient is minus that of Q.
         return jnp.mean(jnp.sum(jax.vmap(rlax.dpg_loss)(action, slope(action)), axis=-1))
 
-    ours = jax.jit(jax.grad(lambda a: first_critic_loss(policy)(params | {"actor": a}, obs, price, None)[0]))
+    ours = jax.jit(jax.grad(lambda a: first_critic_loss(policy, 0.0)(params | {"actor": a}, obs, price, None)[0]))
     expected = oracle(jax.grad(theirs))(params["actor"])
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-14), ours(params["actor"]), expected)
 
