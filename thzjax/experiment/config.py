@@ -237,8 +237,7 @@ def read_config(path: Path) -> RunConfig:
         raise ConfigError(f"{path} holds no configuration: a JSON object is needed")
     try:
         # Agent and preset tell which hyper-parameters and which scenario the rest holds.
-        agent = data.get("agent", "ppo")
-        default = default_run(agent, preset(data.get("preset", "paper-a")))
+        default = default_run(data.get("agent", "ppo"), preset(data.get("preset", "paper-a")))
         return from_json(default, data, str(path))
     except (TypeError, AttributeError) as error:
         raise ConfigError(f"{path} is not a configuration ({error})") from None

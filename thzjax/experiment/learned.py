@@ -53,9 +53,8 @@ def policy_names(folders: Sequence[Path]) -> dict[str, list[Path]]:
         for label, runs in runs_in(folder).items():
             config = read_config(runs[0] / "config.json")
             policy = [config.policy] if config.policy != default_run(config.agent, config.scenario).policy else []
-            kept = config.policy == "paper"  # always under multipliers
-            usual = "primal_dual" if kept else default_run(config.agent, config.scenario, policy=config.policy).handler
-            handler = [config.handler] if config.handler != usual else []
+            usual = default_run(config.agent, config.scenario, policy=config.policy)
+            handler = [config.handler] if config.handler != usual.handler else []
             parts = [config.agent, *policy, *handler, *([label] if label else [])]
             named.append((", ".join(parts + ([f"{len(runs)} seeds"] if len(runs) > 1 else [])), folder, runs))
     names = [name for name, _, _ in named]
