@@ -1,10 +1,13 @@
 """Small batched Hermitian solves, factors and determinants."""
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-from thzjax.numeric import UNROLL_LIMIT, abs2, hermitian, matmul
+from thzjax.numeric import UNROLL_LIMIT, abs2, as_complex, hermitian, matmul
+
+SQUARINGS = 6
+"""2^6 = 64 power iterations for each singular vector."""
 
 
 def solve_hermitian(a: Array, b: Array) -> Array:
@@ -91,3 +94,43 @@ def log_det_one_plus(a: Array) -> Array:
             factor = jnp.conj(columns[i][..., j]) / (1 + excess).astype(a.dtype)
             columns[j] = columns[j] - columns[i] * factor[..., None]
     return total
+
+
+def leading_directions(G: Array, num: int) -> Array:
+    """The `num` leading right singular vectors of `G[..., n, m]`, up to their phases, `[..., m, num]`.
+
+    By squaring the Gram matrix, its longest column, and deflation. Not `eigh`: see `beamforming.subspace.orthonormal`.
+    Where two singular values are close the vectors may be any two of their plane; past the rank they are orthogonal to
+    the others, or zero.
+    """
+    G = G / as_complex(_largest(G))
+    gram = matmul(hermitian(G), G)
+    gram = gram / as_complex(_largest(gram))
+    size = gram.shape[-1]
+    eye = jnp.eye(size, dtype=gram.dtype).reshape((1,) * (gram.ndim - 2) + (size, size))
+
+    def direction(Q: Array, d: Array) -> tuple[Array, None]:
+        rest = eye - matmul(Q, hermitian(Q))
+        power = matmul(matmul(rest, gram), rest)
+        for _ in range(SQUARINGS):
+            power = power / as_complex(_largest(power))
+            power = matmul(power, power)
+        longest = jnp.argmax(jnp.sum(abs2(power), axis=-2), axis=-1)[..., None, None]
+        # A Gram of lower rank leaves nothing but rounding here: once more out of the span of those before.
+        v = matmul(rest, _unit(jnp.take_along_axis(power, longest, axis=-1)))
+        return Q.at[..., d].set(_unit(v)[..., 0]), None
+
+    return lax.scan(direction, jnp.zeros((*gram.shape[:-1], num), gram.dtype), jnp.arange(num))[0]
+
+
+def _largest(x: Array) -> Array:
+    """Largest modulus of each matrix, 1 where all are 0, `[..., 1, 1]`."""
+    largest = jnp.sqrt(jnp.max(abs2(x), axis=(-2, -1), keepdims=True))
+    return jnp.where(largest > 0, largest, 1)
+
+
+def _unit(v: Array) -> Array:
+    """A column `[..., m, 1]` at unit norm; zero stays zero."""
+    v = v / as_complex(_largest(v))
+    norm2 = jnp.sum(abs2(v), axis=-2, keepdims=True)
+    return v / as_complex(jnp.sqrt(jnp.where(norm2 > 0, norm2, 1)))

@@ -16,12 +16,17 @@ from thzjax.systems.scenario import PRESETS, build
 BATCH = 8
 PROMISED = {
     "IrsIsac": ("antenna_power",),
+    "MimoIsac": ("antenna_power",),
     "HrisIsac": ("bs_power", "surface_power", "target_noise", "amplitude"),
 }
 """What `project` enforces."""
-MET = {"IrsIsac": ("antenna_power", "beam_pattern"), "HrisIsac": PROMISED["HrisIsac"]}
+MET = {
+    "IrsIsac": ("antenna_power", "beam_pattern"),
+    "MimoIsac": ("antenna_power", "beam_pattern"),
+    "HrisIsac": PROMISED["HrisIsac"],
+}
 """What holds after `meet`."""
-EVERYDAY = {"paper-a", "paper-b", "paper-b-tight"}
+EVERYDAY = {"paper-a", "paper-a-mimo", "paper-b", "paper-b-tight"}
 """The other presets are the same code with another option, and more programs to compile."""
 NAMES = [pytest.param(name, marks=[] if name in EVERYDAY else [pytest.mark.full]) for name in sorted(PRESETS)]
 # Not the tight one, which is `paper-b` with other numbers.
@@ -100,13 +105,15 @@ def near(actual, expected):
 def test_shapes_and_dtypes(name):
     system, params, channels, design = drawn(name)
     spec = system.spec
-    chex.assert_shape(channels.direct, (BATCH, spec.users, spec.antennas))
+    antennas = (spec.user_antennas,) if spec.user_antennas > 1 else ()
+    chex.assert_shape(channels.direct, (BATCH, spec.users, *antennas, spec.antennas))
     chex.assert_shape(channels.bs_to_surface, (BATCH, spec.elements, spec.antennas))
-    chex.assert_shape(channels.surface_to_user, (BATCH, spec.users, spec.elements))
+    chex.assert_shape(channels.surface_to_user, (BATCH, spec.users, *antennas, spec.elements))
     chex.assert_shape(design.beamformer, (BATCH, spec.antennas, spec.streams))
     chex.assert_shape(design.reflection, (BATCH, spec.elements))
     assert spec.antennas == np.prod(spec.antenna_shape)
-    assert spec.streams >= spec.users
+    assert spec.streams == spec.data_streams + spec.sensing_streams
+    assert spec.data_streams == spec.users * spec.user_streams
     assert np.all(np.sum(np.asarray(system.active(channels)), axis=-1) == spec.active)
     found = history(name)
     for outcome in (each["outcome"] for each in found):
@@ -165,7 +172,7 @@ def test_projection_is_idempotent_and_keeps_what_it_promises(name):
     near(met["met"], raw["met"])
 
 
-@pytest.mark.parametrize("name", ["paper-a", pytest.param("paper-a-literal", marks=pytest.mark.full)])
+@pytest.mark.parametrize("name", ["paper-a", "paper-a-mimo", pytest.param("paper-a-literal", marks=pytest.mark.full)])
 def test_paper_a_meets_everything_in_closed_form(name):
     assert bool(jnp.all(satisfied(history(name)[2]["outcome"].slack)))
 

@@ -11,8 +11,8 @@ from thzjax.beamforming.designs import get_design
 from thzjax.envs.actions import PaperB, Residual, Structured, Whole
 from thzjax.envs.environment import Environment
 from thzjax.envs.observations import PaperBObservation, StructuredObservation, WholeObservation
-from thzjax.envs.view import leading_directions
 from thzjax.errors import ConfigError
+from thzjax.linalg import leading_directions
 from thzjax.numeric import cis
 from thzjax.systems.base import satisfied
 from thzjax.systems.scenario import build, preset

@@ -67,3 +67,34 @@ def water_filling(gains, power_w):
         if level > 1.0 / gains[order[used - 1]]:
             break
     return np.array([max(level - 1.0 / g, 0.0) for g in gains])
+
+
+def wmmse_mimo(H, W, noise_w, power_w, iterations, weights=None):
+    """Textbook WMMSE under a total power: receive filters, inverse MSE matrices, a bisected multiplier.
+
+    H [K, R, M], W [K, M, D] within the power; gives W and the weighted sum rate after each iteration.
+    """
+    users, antennas = H.shape[0], H.shape[2]
+    weights = np.ones(users) if weights is None else weights
+    W, history = np.array(W), []
+    for _ in range(iterations):
+        A, B = np.zeros((antennas, antennas), complex), []
+        for k in range(users):
+            whole = sum(heard(H[k], W[i]) for i in range(users)) + noise_w * np.eye(H.shape[1])
+            U = np.linalg.solve(whole, H[k] @ W[k])
+            weight = weights[k] * np.linalg.inv(np.eye(W.shape[2]) - U.conj().T @ H[k] @ W[k])
+            A += H[k].conj().T @ U @ weight @ U.conj().T @ H[k]
+            B.append(H[k].conj().T @ U @ weight)
+
+        def beams(nu, A=A, B=B):
+            return np.stack([np.linalg.solve(A + nu * np.eye(antennas), b) for b in B])
+
+        low, high = 0.0, 1.0
+        while np.sum(np.abs(beams(high)) ** 2) > power_w:
+            high *= 2
+        for _ in range(100):
+            middle = (low + high) / 2
+            low, high = (middle, high) if np.sum(np.abs(beams(middle)) ** 2) > power_w else (low, middle)
+        W = beams(high)
+        history.append(float(np.sum(weights * mimo_rates(H, W, noise_w))))
+    return W, history

@@ -303,7 +303,15 @@ class PaperPolicy:
     set of phases results; an element takes the greedy level with probability `greedy`, else a uniform one
     (the paper's wording would make 95 % of the phases random).
 
-    Source: paper A, (30)-(31), Algorithm 1 and Section VI.
+    Attributes:
+      users: K.
+      antennas: complex numbers of a user's beams, M, or M D with several streams.
+      elements, levels: N choices among so many levels.
+      greedy: share of greedy choices.
+      shared: one actor and one critic for all users, as in the multi-antenna scenario, where a chief learns one policy
+        from every user's experience; else each has its own.
+
+    Source: paper A, (30)-(31), Algorithms 1 and 2, and Section VI.
     """
 
     users: int
@@ -311,19 +319,23 @@ class PaperPolicy:
     elements: int
     levels: int
     greedy: float = 0.95
+    shared: bool = False
 
     def _modules(self) -> tuple[PaperActor, PaperCritic]:
         return PaperActor(2 * self.antennas), PaperCritic(self.elements, self.levels)
 
     def _per_user(self, module: Any, params: Any, obs: Array) -> Any:
-        """Apply each user's own parameters to that user's row: `obs [..., K, F]`."""
-        return jax.vmap(module.apply, in_axes=(0, -2), out_axes=0)(params, obs)
+        """Apply each user's parameters to that user's row: `obs [..., K, F]`."""
+        return jax.vmap(module.apply, in_axes=(None if self.shared else 0, -2), out_axes=0)(params, obs)
 
     def init(self, key: Array, obs: Array) -> Params:
-        """Each user's own actor and critic."""
-        keys = jax.random.split(key, (2, self.users))
+        """Each user's own actor and critic, or the shared ones."""
         actor, critic = self._modules()
         rows = jnp.moveaxis(obs, -2, 0)
+        if self.shared:
+            key_actor, key_critic = jax.random.split(key)
+            return {"actor": actor.init(key_actor, rows[0]), "critic": critic.init(key_critic, rows[0])}
+        keys = jax.random.split(key, (2, self.users))
         return {"actor": jax.vmap(actor.init)(keys[0], rows), "critic": jax.vmap(critic.init)(keys[1], rows)}
 
     def _gaussian(self, params: Params, obs: Array) -> tuple[Array, Array]:

@@ -196,7 +196,7 @@ class UnfoldedPolicy:
     def _start(self, params: Any, channels: Any, phase: Array) -> Point:
         """Regularised zero forcing on a surface of the given phases."""
         system = self.system
-        silent = system.spec.streams - system.spec.users
+        silent = system.spec.sensing_streams
         reflection = system.continuous.snap(params, channels, phase)
         H = system.effective_channel(channels, reflection)
         H = H / as_complex(jnp.sqrt(system.user_noise(params, channels, reflection)))[:, None]
@@ -212,7 +212,7 @@ class UnfoldedPolicy:
         """All layers from one start; with jitter of the decisions also their trace."""
         system = self.system
         discrete = bool(system.spec.phase_bits) and blur is None
-        users, silent = system.spec.users, system.spec.streams - system.spec.users
+        users, silent = system.spec.users, system.spec.sensing_streams
 
         def settled(point: Point) -> Array:
             """The reflection that stays: on the levels, or blurred as if it were."""
@@ -311,7 +311,7 @@ class UnfoldedPolicy:
         B = hermitian(H) * (as_complex(weight / heard.rest) * own)[None]
         change = solve_hermitian(A + as_complex(prox) * eye, B + toll_W[:, :users] - matmul(A, W))
         W = system.fit_power(params, W + change)
-        if system.spec.streams > users:
+        if system.spec.sensing_streams:
             direction = sensing_direction(system, params, channels, psi)[:, None]
             full = jnp.sqrt(jnp.sum(abs2(W)))
             W = W * as_complex(jnp.sqrt(1 - share))

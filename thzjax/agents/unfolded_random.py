@@ -144,7 +144,7 @@ class StochasticUnfolded:
         layers, size = steps.weights["log_std"].numbers.shape
         moves = steps.move[:, None].astype(dtype)
         numbers = jnp.ones((layers, size), dtype).at[:, DAMPING_OF_PHASES].set(moves[:, 0])
-        if self.system.spec.streams == self.system.spec.users:
+        if not self.system.spec.sensing_streams:
             numbers = numbers.at[:, SENSING_SHARE].set(0)
         return Decided(jnp.ones((layers, 1), dtype), numbers, moves, moves * active[None].astype(dtype))
 

@@ -6,13 +6,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
 from thzjax.beamforming.designs import get_design
 from thzjax.beamforming.phases import aligned_reflections
 from thzjax.beamforming.subspace import compact
 from thzjax.errors import ConfigError
-from thzjax.numeric import abs2, as_complex, matmul, trailing
+from thzjax.numeric import abs2, as_complex, hermitian, matmul, trailing
 from thzjax.physics.arrays import upa_phase_slopes
 from thzjax.physics.sensing.scene import sensor_slopes
 from thzjax.systems.base import Design, System
@@ -26,8 +26,10 @@ def single_user_rate(system: System, params: Any, channels: Any) -> Array:
 
     log2(1 + P |row|^2/noise) with all the power on the matched beam and the surface aligned to the user: the capacity
     over a passive surface and one path. With amplifying elements, all at one gain within their budgets, a search was
-    seen to find up to 4 % more.
+    seen to find up to 4 % more. With several antennas: water-filling over the singular values of H_k.
     """
+    if system.spec.user_antennas > 1:
+        return _single_mimo(system, params, channels)
     channels, _ = compact(system, channels)
     psi, _ = aligned_reflections(channels)
     rates = []
@@ -42,6 +44,21 @@ def single_user_rate(system: System, params: Any, channels: Any) -> Array:
             reflection = system.project(params, channels, Design(W, reflection)).reflection
         rates.append(jnp.log2(1 + params.power_w * norm**2 / noise))
     return jnp.max(jnp.stack(rates, axis=-1), axis=-1)
+
+
+def _single_mimo(system: System, params: Any, channels: Any) -> Array:
+    psi, _ = aligned_reflections(channels)
+
+    def alone(k: Array) -> Array:
+        reflection = system.snap(params, channels, jnp.angle(jnp.take(psi, k, axis=-2)))
+        H = jnp.take(system.effective_channel(channels, reflection), k, axis=-3)
+        noise = jnp.take(system.user_noise(params, channels, reflection), k, axis=-1)
+        H = H * as_complex(jnp.sqrt(params.power_w / noise))[..., None, None]
+        gram = matmul(H, hermitian(H)) if H.shape[-2] <= H.shape[-1] else matmul(hermitian(H), H)
+        gains = jnp.maximum(jnp.linalg.eigvalsh(gram), 0)
+        return _shared(gains, gains.shape[-1])
+
+    return jnp.max(lax.map(alone, jnp.arange(system.spec.users)), axis=0)
 
 
 def no_surface_rate(system: System, params: Any, channels: Any, key: Array) -> Array:
@@ -65,10 +82,24 @@ def sum_rate_bound(system: System, params: Any, channels: Any) -> Array:
     |h Psi u_i| <= sum_n |h_n psi_n u_ni| and sum_i |h Psi u_i|^2 <= sum_n |h_n psi_n|^2; the largest sum under both is
     filled from the strongest i down. Amplifying elements count once with their largest amplitude, and once by what they
     may radiate: |sum_active h_n psi_n (G w)_n| <= |h_active| sqrt(their power), for any split theta of the weights on
-    the two budgets.
+    the two budgets. Users with several antennas count by the second bound alone, every antenna as a user: a user's
+    antennas share what the budgets give.
     """
+    if system.spec.user_antennas > 1:
+        gains = _gain_bounds(system, params, _every_antenna(channels))
+        rank = min(system.spec.rank, gains.shape[-1])
+        return jnp.min(rank * jnp.log2(1 + jnp.sum(gains, axis=-1) / rank), axis=0)
     gains = _gain_bounds(system, params, channels)
     return jnp.min(_shared(gains, system.spec.rank), axis=0)
+
+
+def _every_antenna(channels: Any) -> Any:
+    """Every antenna a user of its own, `[..., K R, M]` and `[..., K R, N]`."""
+
+    def rows(x: Array) -> Array:
+        return x.reshape(*x.shape[:-3], -1, x.shape[-1])
+
+    return channels.replace(direct=rows(channels.direct), surface_to_user=rows(channels.surface_to_user))
 
 
 def _gain_bounds(system: System, params: Any, channels: Any) -> Array:

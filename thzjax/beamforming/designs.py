@@ -20,14 +20,16 @@ from thzjax.beamforming.fractional import fractional_programming
 from thzjax.beamforming.frame import channel_frame, surface_phases
 from thzjax.beamforming.gradient import best_start, refine_best
 from thzjax.beamforming.greedy import greedy
+from thzjax.beamforming.receive import block_diagonalisation, one_antenna, stream_rows
 from thzjax.beamforming.score import better_of, finished
 from thzjax.beamforming.sensing_stream import with_sensing_stream
 from thzjax.beamforming.subspace import compact, lift
 from thzjax.beamforming.user_weights import user_weights
 from thzjax.beamforming.wmmse import wmmse
+from thzjax.beamforming.wmmse_mimo import wmmse_mimo
 from thzjax.errors import ConfigError
 from thzjax.numeric import abs2, as_complex
-from thzjax.physics.link import sinr
+from thzjax.physics.link import by_user, side_by_side, sinr
 from thzjax.physics.power import scale_per_antenna
 from thzjax.systems.base import Design, System
 from thzjax.systems.common import random_phases
@@ -46,14 +48,14 @@ RANDOM_STARTS = 5
 
 # --- beams of the users ---------------------------------------------------------------------------------------
 # (params, H [..., K, M] with every row over the root of its noise, the beams so far, weights [..., K], steps) ->
-# W [..., M, K]
+# W [..., M, K]; of users with several antennas H [..., K, R, M] and W [..., M, K D]
 
 
 BeamRule = Callable[[Any, Array, Array | None, Array, int], Array]
 
 
-def _start(params: Any, H: Array) -> Array:
-    return scale_per_antenna(linear.rzf(H, 1.0, params.power_w), params.power_w)
+def _start(system: System, params: Any, H: Array) -> Array:
+    return scale_per_antenna(linear.rzf(stream_rows(system, H), 1.0, params.power_w), params.power_w)
 
 
 def _wmmse(**options: str) -> BeamRule:
@@ -77,6 +79,37 @@ BEAMFORMERS: dict[str, BeamRule] = {
     "fractional_programming": _fractional,
 }
 
+
+def _wmmse_mimo(system: System, **options: str) -> BeamRule:
+    def rule(params: Any, H: Array, W: Array, weights: Array, steps: int) -> Array:
+        W = by_user(W, system.spec.users)
+        return side_by_side(wmmse_mimo(H, W, 1.0, params.power_w, steps, weights, **options)[0])
+
+    return rule
+
+
+def beam_rule(name: str, system: System) -> BeamRule:
+    """The rule of a name for a system: of `BEAMFORMERS`, or what it means for users with several antennas.
+
+    Closed forms then take a row for each stream (`receive.stream_rows`), zero forcing is block diagonalisation.
+
+    Raises:
+      ConfigError: it means nothing there.
+    """
+    if system.spec.user_antennas == 1:
+        return BEAMFORMERS[name]
+    rules: dict[str, BeamRule] = {
+        "mrt": lambda params, H, W, weights, steps: linear.mrt(stream_rows(system, H)),
+        "zf": lambda params, H, W, weights, steps: block_diagonalisation(system, H),
+        "rzf": lambda params, H, W, weights, steps: linear.rzf(stream_rows(system, H), 1.0, params.power_w),
+        "wmmse": _wmmse_mimo(system, constraint="per_antenna"),
+        "wmmse_sum": _wmmse_mimo(system, constraint="sum", multiplier="implicit"),
+    }
+    if name not in rules:
+        raise ConfigError(f"{name} is for users with one antenna: use one of {', '.join(rules)}")
+    return rules[name]
+
+
 # --- phases of the surface --------------------------------------------------------------------------------------
 # (system, channels, key) -> phases [..., N] [rad]
 
@@ -87,6 +120,7 @@ def _focused_sum(system: System, channels: Any, key: Array) -> Array:
 
 
 def _semidefinite(system: System, channels: Any, key: Array) -> Array:
+    channels = one_antenna(channels)
     links = (channels.direct, channels.surface_to_user, channels.bs_to_surface)
 
     def on_host(*links: np.ndarray) -> np.ndarray:
@@ -97,7 +131,7 @@ def _semidefinite(system: System, channels: Any, key: Array) -> Array:
         found = [semidefinite_phases(*one)[0] for one in zip(*flat, strict=True)]
         return np.asarray(found, links[0].real.dtype).reshape(*batch, -1)
 
-    shape = (*channels.direct.shape[:-2], system.spec.elements)
+    shape = (*channels.bs_to_surface.shape[:-2], system.spec.elements)
     result = jax.ShapeDtypeStruct(shape, channels.direct.real.dtype)
     return jax.pure_callback(on_host, result, *links, vmap_method="broadcast_all")
 
@@ -112,9 +146,10 @@ SURFACES: dict[str, Callable[[System, Any, Array], Array]] = {
 
 
 def _over_noise(system: System, params: Any, channels: Any, reflection: Array) -> Array:
-    """The effective channel, every user's row over the root of its noise, `[..., K, M]`."""
-    noise = system.user_noise(params, channels, reflection)
-    return system.effective_channel(channels, reflection) / as_complex(jnp.sqrt(noise))[..., None]
+    """The effective channel, every user's rows over the root of its noise, `[..., K, M]` or `[..., K, R, M]`."""
+    H = system.effective_channel(channels, reflection)
+    root = as_complex(jnp.sqrt(system.user_noise(params, channels, reflection)))
+    return H / root.reshape(root.shape + (1,) * (H.ndim - root.ndim))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +176,7 @@ class Composed:
     def phases(self, system: System, channels: Any, key: Array) -> Array:
         """Phases of the surface `[..., N]` [rad]."""
         spec = system.spec
+        beam_rule(self.beamformer, system)
         if self.beamformer == "zf" and spec.rank < spec.users:
             raise ConfigError(
                 f"zf needs as many dimensions as users: the channel's rank is at most {spec.rank}, for K={spec.users} "
@@ -150,7 +186,7 @@ class Composed:
 
     def beams(self, system: System, params: Any, channels: Any, phase: Array) -> Design:
         """The design whose surface has the given phases, or the nearest that the hardware has."""
-        return _in_rounds(BEAMFORMERS[self.beamformer], system, params, channels, phase)
+        return _in_rounds(beam_rule(self.beamformer, system), system, params, channels, phase)
 
 
 def _in_rounds(rule: BeamRule, system: System, params: Any, channels: Any, phase: Array) -> Design:
@@ -164,7 +200,8 @@ def _in_rounds(rule: BeamRule, system: System, params: Any, channels: Any, phase
         W, power, reflection, weights, best = carry
         H = _over_noise(system, params, channels, reflection)
         W = system.fit_power(params, rule(params.replace(power_w=power), H, W, weights, WMMSE_ITERATIONS // rounds))
-        weights = user_weights(system, params, sinr(H, W, 1.0), weights)
+        if "min_sinr" in system.constraints:
+            weights = user_weights(system, params, sinr(H, W, 1.0), weights)
         whole = Design(with_sensing_stream(system, params, channels, reflection, W), reflection)
         judged, value = finished(system, params, channels, whole)
         best = better_of(best, (whole, value))
@@ -173,8 +210,8 @@ def _in_rounds(rule: BeamRule, system: System, params: Any, channels: Any, phase
         power = jnp.sum(abs2(judged.beamformer), axis=(-2, -1))
         return (W, power, reflection, weights, best), None
 
-    W = _start(params, _over_noise(system, params, channels, reflection))
-    weights = jnp.ones(channels.direct.shape[:-1], channels.direct.real.dtype)
+    W = _start(system, params, _over_noise(system, params, channels, reflection))
+    weights = jnp.ones((*W.shape[:-2], spec.users), channels.direct.real.dtype)
     nothing = Design(jnp.zeros((*W.shape[:-1], spec.streams), W.dtype), reflection)
     power = jnp.broadcast_to(params.power_w, weights.shape[:-1])
     carry = W, power, reflection, weights, (nothing, jnp.full(weights.shape[:-1], -jnp.inf, weights.dtype))

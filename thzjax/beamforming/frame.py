@@ -7,6 +7,7 @@ from flax import struct
 from jax import Array
 
 from thzjax.beamforming.phases import aligned_reflections
+from thzjax.beamforming.receive import one_antenna
 from thzjax.numeric import abs2, angle_or_zero, as_complex, hermitian, matmul, unit_phasor
 
 
@@ -28,6 +29,7 @@ class Frame:
 
 def channel_frame(channels: Any) -> Frame:
     """The frame of a channel; closed form, no search."""
+    channels = one_antenna(channels)
     psi, gain = aligned_reflections(channels)
     order = jnp.argsort(-gain, axis=-1)
     magnitude2 = abs2(channels.surface_to_user)

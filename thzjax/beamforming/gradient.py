@@ -8,6 +8,7 @@ from jax import Array, lax
 
 from thzjax.beamforming.coordinate import phase_levels, search_elements
 from thzjax.beamforming.linear import mrt
+from thzjax.beamforming.receive import stream_rows
 from thzjax.beamforming.score import better_of, finished, score
 from thzjax.numeric import abs2, angle_or_zero, as_complex, cis, trailing
 from thzjax.systems.base import Design, System
@@ -111,13 +112,15 @@ def ascend(
 
 def _awake(system: System, params: Any, channels: Any, design: Design) -> Design:
     """No user's stream silent: where the power is 0 so is its gradient, and the ascent would never find it."""
-    users = system.spec.users
-    W = design.beamformer[..., :users]
-    least = LEAST_SHARE * params.power_w / users
+    data = system.spec.data_streams
+    W = design.beamformer[..., :data]
+    least = LEAST_SHARE * params.power_w / data
     power = jnp.sum(abs2(W), axis=-2, keepdims=True)
-    matched = as_complex(jnp.sqrt(least)) * mrt(system.effective_channel(channels, design.reflection))
+    matched = as_complex(jnp.sqrt(least)) * mrt(
+        stream_rows(system, system.effective_channel(channels, design.reflection))
+    )
     W = jnp.where(power < least, matched, W)
-    return design.replace(beamformer=jnp.concatenate([W, design.beamformer[..., users:]], axis=-1))
+    return design.replace(beamformer=jnp.concatenate([W, design.beamformer[..., data:]], axis=-1))
 
 
 def polish(system: System, params: Any, channels: Any, design: Design, rounds: int = POLISHES) -> tuple[Design, Array]:

@@ -8,6 +8,7 @@ from jax import Array, lax
 
 from thzjax.beamforming.coordinate import phase_levels, search_beams, search_elements
 from thzjax.beamforming.linear import unit_columns
+from thzjax.beamforming.receive import stream_rows
 from thzjax.numeric import abs2, as_complex, hermitian, matmul
 from thzjax.systems.base import Design, System
 
@@ -58,13 +59,14 @@ def greedy(system: System, params: Any, channels: Any, basis: Array | None, swee
         code = unit_columns(matmul(hermitian(basis), code))
     phase = jnp.zeros((*batch, spec.elements), code.real.dtype)
     psi = system.snap(params, channels, phase)
-    heard = jnp.argmax(abs2(matmul(system.effective_channel(channels, psi), code)), axis=-1)
+    rows = stream_rows(system, system.effective_channel(channels, psi))
+    heard = jnp.argmax(abs2(matmul(rows, code)), axis=-1)
     W = jnp.take_along_axis(code, heard[..., None, :], axis=-1)
-    silent = jnp.zeros((*W.shape[:-1], spec.streams - spec.users), W.dtype)
+    silent = jnp.zeros((*W.shape[:-1], spec.sensing_streams), W.dtype)
     design = Design(system.fit_power(params, jnp.concatenate([W, silent], axis=-1)), psi)
     levels = phase_levels(system, AMPLITUDES if spec.active else (1.0,))
     beams = jnp.concatenate([level * code for level in POWER_AMPLITUDES], axis=-1)
-    beams = as_complex(jnp.sqrt(params.power_w / spec.users)) * beams
+    beams = as_complex(jnp.sqrt(params.power_w / spec.data_streams)) * beams
     if sweeps is None:
         hard = bool(spec.active) or "min_sinr" in system.constraints
         sweeps = HARD_SWEEPS if hard else SWEEPS

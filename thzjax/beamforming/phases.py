@@ -5,6 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from thzjax.beamforming.receive import one_antenna
 from thzjax.numeric import abs2, as_complex, matmul, unit_phasor
 
 
@@ -13,7 +14,7 @@ def aligned_reflections(channels: Any, sweeps: int = 2) -> tuple[Array, Array]:
 
     A sweep points a beam w along the user's present row (MRT) and then turns each element so that its
     contribution h_kn (G w)_n meets the direct term d_k w in phase. The first sweep starts from the BS antenna
-    that hears the surface best.
+    that hears the surface best. A user's antennas count as one (`receive.one_antenna`).
 
     Args:
       channels: `direct[..., K, M]`, `surface_to_user[..., K, N]`, `bs_to_surface[..., N, M]`.
@@ -22,6 +23,7 @@ def aligned_reflections(channels: Any, sweeps: int = 2) -> tuple[Array, Array]:
     Returns:
       (unit-modulus reflections `[..., K, N]`, |row|^2 each user then has `[..., K]`).
     """
+    channels = one_antenna(channels)
     # Each factor near 1: the squares of channel-sized numbers underflow float32.
     G, G_scale = _scaled(channels.bs_to_surface)
     h, h_scale = _scaled(channels.surface_to_user)

@@ -41,7 +41,7 @@ def with_sensing_stream(system: System, params: Any, channels: Any, reflection: 
     Returns:
       `[..., M, S]` of the power of `beamformer`.
     """
-    if system.spec.streams == system.spec.users:
+    if not system.spec.sensing_streams:
         return beamformer
     direction = sensing_direction(system, params, channels, reflection)
     power = jnp.sum(jnp.real(beamformer) ** 2 + jnp.imag(beamformer) ** 2, axis=(-2, -1))

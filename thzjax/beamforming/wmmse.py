@@ -57,12 +57,7 @@ def wmmse(
     Source: Shi, Razaviyayn, Luo and He, 2011; "implicit": Christensen, Agarwal, de Carvalho and Cioffi, 2008. Paper
     A's (54)-(55) is a scalar special case.
     """
-    if constraint not in ("sum", "per_antenna"):
-        raise ConfigError(f"constraint={constraint!r} is unknown: use 'sum' or 'per_antenna'")
-    if multiplier not in ("bisection", "implicit"):
-        raise ConfigError(f"multiplier={multiplier!r} is unknown: use 'bisection' or 'implicit'")
-    if constraint == "per_antenna" and multiplier == "implicit":
-        raise ConfigError("multiplier='implicit' is for constraint='sum': per-antenna limits have multipliers to find")
+    check_options(constraint, multiplier)
     batch = jnp.broadcast_shapes(H.shape[:-2], W0.shape[:-2])
     users = H.shape[-2]
     real = H.real.dtype
@@ -104,6 +99,20 @@ def wmmse(
     start = jnp.sum(weight * rates(H, W, 1.0), axis=-1)
     (W, _), history = lax.scan(step, (W, start), None, length=iterations)
     return W * root_power, jnp.moveaxis(history, 0, -1)
+
+
+def check_options(constraint: str, multiplier: str) -> None:
+    """Refuse what neither form of WMMSE knows.
+
+    Raises:
+      ConfigError: unknown constraint or multiplier.
+    """
+    if constraint not in ("sum", "per_antenna"):
+        raise ConfigError(f"constraint={constraint!r} is unknown: use 'sum' or 'per_antenna'")
+    if multiplier not in ("bisection", "implicit"):
+        raise ConfigError(f"multiplier={multiplier!r} is unknown: use 'bisection' or 'implicit'")
+    if constraint == "per_antenna" and multiplier == "implicit":
+        raise ConfigError("multiplier='implicit' is for constraint='sum': per-antenna limits have multipliers to find")
 
 
 def _implicit(H: Array, W: Array, weight: Array, iterations: int) -> tuple[Array, Array]:
@@ -193,6 +202,16 @@ def _sum_update(H: Array, W: Array, u: Array, omega: Array) -> Array:
     # Rows of vectors^H C, and the power each eigen-direction would carry.
     projected = hermitian(vectors) * target[..., None, :]
     energy = values * jnp.sum(abs2(projected), axis=-1)
+    nu = power_multiplier(values, energy)
+    inverse = jnp.where(real, 1 / jnp.maximum(values + nu[..., None], jnp.finfo(values.dtype).tiny), 0)
+    W = matmul(hermitian(scaled), matmul(vectors, as_complex(inverse)[..., None] * projected))
+    # Rounding in the small eigenvalues shows in the power: put the budget right by the last digit.
+    total = jnp.sum(per_antenna_power(W), axis=-1)[..., None, None]
+    return jnp.where(total > 1, scale_total(W, 1.0), W)
+
+
+def power_multiplier(values: Array, energy: Array) -> Array:
+    """nu >= 0 with sum energy/(values + nu)^2 = 1, or 0 where the sum is below 1 without it; `[..., n]` -> `[...]`."""
     floor = jnp.finfo(values.dtype).tiny
 
     def power_at(nu: Array) -> Array:
@@ -211,20 +230,22 @@ def _sum_update(H: Array, W: Array, u: Array, omega: Array) -> Array:
 
     slack = power_at(low) <= 1
     (_, nu), _ = lax.scan(halve, (low, high), None, length=BISECTIONS)
-    nu = jnp.where(slack, low, nu)
-    inverse = jnp.where(real, 1 / jnp.maximum(values + nu[..., None], floor), 0)
-    W = matmul(hermitian(scaled), matmul(vectors, as_complex(inverse)[..., None] * projected))
-    # Rounding in the small eigenvalues shows in the power: put the budget right by the last digit.
-    total = jnp.sum(per_antenna_power(W), axis=-1)[..., None, None]
-    return jnp.where(total > 1, scale_total(W, 1.0), W)
+    return jnp.where(slack, low, nu)
 
 
 def _row_update(H: Array, W: Array, u: Array, omega: Array) -> Array:
-    """Exact minimisation of the same quadratic over one antenna's row at a time, |row|^2 <= 1/M."""
-    antennas = H.shape[-1]
+    """The same quadratic with every antenna's power limited."""
     d = as_complex(omega * abs2(u))
     A = matmul(hermitian(H), d[..., None] * H)
-    B = hermitian(H) * (as_complex(omega) * u)[..., None, :]
+    return minimise_rows(A, hermitian(H) * (as_complex(omega) * u)[..., None, :], W)
+
+
+def minimise_rows(A: Array, B: Array, W: Array) -> Array:
+    """tr(W^H A W) - 2 Re tr(B^H W) lowered by exact minimisation over one antenna's row at a time, |row|^2 <= 1/M.
+
+    `A[..., M, M]` Hermitian and not negative, `B` and `W` `[..., M, S]`; `ROW_SWEEPS` passes.
+    """
+    antennas = A.shape[-1]
     limit = 1 / antennas
 
     def row(W: Array, m: Array) -> tuple[Array, None]:

@@ -17,7 +17,7 @@ from jax import Array, lax
 from thzjax.beamforming.designs import get_design
 from thzjax.beamforming.sensing_stream import with_sensing_stream
 from thzjax.beamforming.subspace import lift
-from thzjax.envs.view import View, is_hybrid, num_directions, path_sum, user_beams, view
+from thzjax.envs.view import View, is_hybrid, num_directions, path_sum, stream_order, user_beams, view
 from thzjax.errors import ConfigError
 from thzjax.numeric import abs2, angle_or_zero, as_complex, cis, hermitian, matmul
 from thzjax.physics.surface import quantised_phase
@@ -72,12 +72,12 @@ class Structured:
         """Numbers in each part of the action, in order."""
         weights = spec.users * num_directions(spec) if is_hybrid(spec) else spec.users - 1
         return {
-            "log_power": spec.users,
-            "log_weight": spec.users,
+            "log_power": spec.data_streams,
+            "log_weight": spec.data_streams,
             "real": weights,
             "imag": weights,
             "level": 1,
-            "light": 2 if spec.streams > spec.users else 0,
+            "light": 2 if spec.sensing_streams else 0,
             "amplitude": 2 if spec.active else 0,
             "phase": spec.elements if self.elements else 0,
             "gain": spec.elements if self.elements and spec.active else 0,
@@ -148,7 +148,7 @@ class Structured:
 
 def _with_share(spec: Spec, beamformer: Array, factor: Array) -> Array:
     """The beams with the sensing stream's share of the power multiplied, at the same power, `[M, S]`."""
-    if spec.streams == spec.users:
+    if not spec.sensing_streams:
         return beamformer
     power = jnp.sum(abs2(beamformer), axis=0)
     stream, total = jnp.sum(power[spec.users :]), jnp.sum(power)
@@ -210,7 +210,8 @@ class Residual:
         beams = spec.rank * spec.streams
         real, imag, phase, gain = jnp.split(action, [beams, 2 * beams, 2 * beams + spec.elements])
         correction = lax.complex(real, imag).reshape(spec.rank, spec.streams)
-        columns = jnp.concatenate([jnp.argsort(context.order), jnp.arange(spec.users, spec.streams)])
+        data = jnp.argsort(stream_order(spec, context.order))
+        columns = jnp.concatenate([data, jnp.arange(spec.data_streams, spec.streams)])
         unit = self.beam_scale * jnp.sqrt(params.power_w / beams)
         W = context.base.beamformer + as_complex(unit) * correction[:, columns]
         psi = context.base.reflection * cis(self.phase_scale * phase)
@@ -228,9 +229,9 @@ class PaperAction:
     """Paper A's raw action.
 
     Attributes:
-      beam: real and imaginary parts of each user's w_k over sqrt(P/(M K)), in [-1, 1], `[K, 2M]`. In that
-        unit random beams stay inside the antenna budget; over sqrt(P/M) every row is clipped, and the policy
-        never meets a lower power.
+      beam: real and imaginary parts of each user's w_k over sqrt(P/(M K)), in [-1, 1], `[K, 2M]`; with several
+        streams stream by stream, over sqrt(P/(M S)), `[K, 2 D M]`. In that unit random beams stay inside the antenna
+        budget; over sqrt(P/M) every row is clipped, and the policy never meets a lower power.
       level: phase level of every element, `[N]`, int32.
     """
 
@@ -245,7 +246,8 @@ class Paper:
     def zeros(self, spec: Spec) -> PaperAction:
         """Silent beams and every element at level 0."""
         return PaperAction(
-            beam=jnp.zeros((spec.users, 2 * spec.antennas)), level=jnp.zeros((spec.elements,), jnp.int32)
+            beam=jnp.zeros((spec.users, 2 * spec.antennas * spec.user_streams)),
+            level=jnp.zeros((spec.elements,), jnp.int32),
         )
 
     def context(self, system: System, params: Any, channels: Any) -> tuple[()]:
@@ -257,9 +259,9 @@ class Paper:
         """The design of one action on one channel."""
         del context
         real, imag = jnp.split(action.beam, 2, axis=-1)
-        W = lax.complex(real, imag).T * as_complex(
-            jnp.sqrt(params.power_w / (system.spec.antennas * system.spec.users))
-        )
+        spec = system.spec
+        unit = jnp.sqrt(params.power_w / (spec.antennas * spec.streams))
+        W = as_complex(unit) * lax.complex(real, imag).reshape(spec.streams, spec.antennas).T
         phase = quantised_phase(action.level, system.spec.phase_bits, system.phase_levels)
         return Design(beamformer=W, reflection=system.snap(params, channels, phase.astype(real.dtype)))
 

@@ -13,7 +13,8 @@ from flax import struct
 from jax import Array
 
 from thzjax.beamforming.frame import overlaps, surface_phases
-from thzjax.envs.view import View, path_sum, unit_rows, user_beams
+from thzjax.beamforming.receive import stream_rows
+from thzjax.envs.view import View, path_sum, stream_order, unit_rows, user_beams
 from thzjax.numeric import abs2, angle_or_zero, as_complex, matmul, unit_phasor
 from thzjax.physics.sensing.scene import departure_row
 from thzjax.systems.base import Design, System
@@ -37,14 +38,18 @@ class StructuredObservation:
     sees_phases: ClassVar[bool] = False
 
     def __call__(self, system: System, params: Any, channels: Any, context: View, reflection: Array) -> Array:
-        """Features, real: `[2K(K-1) + 2K + 2KM]`, or those of `_hybrid`."""
+        """Features, real: `[2K(K-1) + 2K + 2KM]`, or those of `_hybrid`.
+
+        With S = K D streams for several antennas: `[K(K-1) + S(S-1) + K + S + 2SM]`.
+        """
         del reflection
         if context.paths is not None:
             return _hybrid(system, params, channels if context.small is None else context.small, context)
         frame = context.frame
-        first = jnp.eye(1, system.spec.users, dtype=frame.paths.dtype)[0]
+        spec = system.spec
+        first = jnp.eye(1, spec.users, dtype=frame.paths.dtype)[0]
         focused = system.snap(params, channels, surface_phases(frame, first))
-        rows = system.effective_channel(channels, focused)[frame.order]
+        rows = stream_rows(system, system.effective_channel(channels, focused))[stream_order(spec, frame.order)]
         unit2 = params.power_w / params.noise_w
         norm2 = jnp.sum(abs2(rows), axis=-1)
         tiny = jnp.finfo(norm2.dtype).tiny
@@ -87,7 +92,7 @@ def _hybrid(system: Any, params: Any, channels: Any, context: View) -> Array:
         jnp.log(jnp.maximum(strength, FAINT)) / 2,
         _log_of_limit(jnp.sum(system.amplifier_costs(params, channels, W) * abs2(psi)[None, :], axis=-1)),
     ]
-    if spec.streams > spec.users:
+    if spec.sensing_streams:
         overlap = jnp.sum(jnp.conj(frame.paths) * paths.light[None, :], axis=-1)
         features += [jnp.real(overlap), jnp.imag(overlap)]
         if "crb" in system.constraints:
@@ -103,15 +108,15 @@ def _log_of_limit(share: Array) -> Array:
 
 @dataclasses.dataclass(frozen=True)
 class PaperObservation:
-    """Paper A's state: each user's effective row under the present phases, re/im, over the noise at full power."""
+    """Paper A's state: each user's effective channel under the present phases, re/im, over the noise at full power."""
 
     sees_phases: ClassVar[bool] = True
 
     def __call__(self, system: System, params: Any, channels: Any, context: Any, reflection: Array) -> Array:
-        """`[K, 2M]`."""
+        """`[K, 2M]`, or `[K, 2 R M]`."""
         del context
         H = system.effective_channel(channels, reflection)
-        H = H * as_complex(jnp.sqrt(params.power_w / params.noise_w))
+        H = H.reshape(system.spec.users, -1) * as_complex(jnp.sqrt(params.power_w / params.noise_w))
         return jnp.concatenate([jnp.real(H), jnp.imag(H)], axis=-1)
 
 

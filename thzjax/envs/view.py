@@ -4,20 +4,20 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import struct
-from jax import Array, lax
+from jax import Array
 
 from thzjax.beamforming.frame import Frame, channel_frame
 from thzjax.beamforming.linear import regularised
 from thzjax.beamforming.phases import aligned_reflections
+from thzjax.beamforming.receive import stream_rows
 from thzjax.beamforming.subspace import compact
-from thzjax.numeric import abs2, as_complex, hermitian, matmul, unit_phasor
+from thzjax.linalg import leading_directions
+from thzjax.numeric import abs2, as_complex, matmul, unit_phasor
 from thzjax.physics.sensing.scene import departure_row
 from thzjax.systems.base import Design, Spec, System
 
 SPARE_DIRECTIONS = 2
 """Directions of departure beyond the number of users; on `paper-b` that is all of them."""
-SQUARINGS = 6
-"""2^6 = 64 power iterations for each direction."""
 LIGHT = 0.5
 """Weight of the target's path in a surface's sum before an action adds to it; a user has 1 over one direction.
 
@@ -82,7 +82,7 @@ def view(system: System, params: Any, channels: Any) -> View:
 
 def is_hybrid(spec: Spec) -> bool:
     """Whether a surface amplifies, or a stream senses."""
-    return spec.active > 0 or spec.streams > spec.users
+    return spec.active > 0 or spec.sensing_streams > 0
 
 
 def num_directions(spec: Spec) -> int:
@@ -101,7 +101,7 @@ def departure_paths(system: Any, params: Any, channels: Any, frame: Frame) -> Pa
     fields = fields * jnp.conj(unit_phasor(matmul((aligned[:1] * rows[:1]), fields)))
     rows = rows * jnp.conj(unit_phasor(matmul(aligned * rows, fields[:, :1])))
     light = jnp.zeros_like(rows[0])
-    if system.spec.streams > system.spec.users:
+    if system.spec.sensing_streams:
         # The target as one more user, over the beam that suits it best.
         row = departure_row(system.scene(params, channels))[None]
         direct = jnp.zeros_like(channels.direct[:1])
@@ -117,37 +117,6 @@ def unit_rows(rows: Array) -> Array:
     rows = rows / as_complex(jnp.where(largest > 0, largest, 1))
     norm2 = jnp.sum(abs2(rows), axis=-1, keepdims=True)
     return rows / as_complex(jnp.sqrt(jnp.where(norm2 > 0, norm2, 1)))
-
-
-def leading_directions(G: Array, num: int) -> Array:
-    """The `num` leading right singular vectors of G `[N, M]`, up to their phases, `[M, num]`.
-
-    By squaring the Gram matrix, its longest column, and deflation. Not `eigh`: see `beamforming.subspace.orthonormal`.
-    Where two singular values are close the vectors may be any two of their plane.
-    """
-    G = G / as_complex(_largest(G))
-    gram = matmul(hermitian(G), G)
-    gram = gram / as_complex(_largest(gram))
-    eye = jnp.eye(gram.shape[-1], dtype=gram.dtype)
-
-    def direction(Q: Array, d: Array) -> tuple[Array, None]:
-        rest = eye - matmul(Q, hermitian(Q))
-        power = matmul(matmul(rest, gram), rest)
-        for _ in range(SQUARINGS):
-            power = power / as_complex(_largest(power))
-            power = matmul(power, power)
-        longest = jnp.argmax(jnp.sum(abs2(power), axis=0))
-        # A Gram of lower rank leaves nothing but rounding here: once more out of the span of those before.
-        v = matmul(rest, unit_rows(power[:, longest])[:, None])
-        return Q.at[:, d].set(unit_rows(v[:, 0])), None
-
-    return lax.scan(direction, jnp.zeros((gram.shape[-1], num), gram.dtype), jnp.arange(num))[0]
-
-
-def _largest(x: Array) -> Array:
-    """Largest modulus, 1 where all are 0."""
-    largest = jnp.sqrt(jnp.max(abs2(x)))
-    return jnp.where(largest > 0, largest, 1)
 
 
 def path_sum(paths: Paths, weights: Array | None = None, light: Array | None = None) -> Array:
@@ -180,16 +149,29 @@ def one_direction_each(users: int, directions: int, dtype: Any) -> Array:
 def user_beams(
     system: System, params: Any, channels: Any, reflection: Array, order: Array, weight: Array, power: Array
 ) -> Array:
-    """Beams of regularised-zero-forcing form at full power, `[M, K]`.
+    """Beams of regularised-zero-forcing form at full power, `[M, S]`.
 
-    W = H^H (H H^H + K diag(weight))^-1 on rows in units of their noise at full power, columns of the given powers.
+    W = H^H (H H^H + S diag(weight))^-1 on rows in units of their noise at full power, columns of the given powers.
+    Users with several antennas have a row and a beam for each of their S/K streams (`stream_rows`).
 
     Args:
-      order: users from strongest to weakest, `[K]`; `weight` and `power` `[K]` are theirs in this order.
+      order: users from strongest to weakest, `[K]`; `weight` and `power` `[S]` are theirs in this order.
     """
-    # Rows in units of the noise at full power, so the regularisation is K over the signal-to-noise ratio.
-    unit = jnp.sqrt(params.power_w / system.user_noise(params, channels, reflection))[order]
-    H = system.effective_channel(channels, reflection)[order] * as_complex(unit)[:, None]
-    W = regularised(H, jnp.asarray(system.spec.users, H.real.dtype), weight)
+    H = rows_over_noise(system, params, channels, reflection)[stream_order(system.spec, order)]
+    W = regularised(H, jnp.asarray(system.spec.data_streams, H.real.dtype), weight)
     W = W * as_complex(jnp.sqrt(power))[None, :]
-    return system.fit_power(params, W[:, jnp.argsort(order)])
+    return system.fit_power(params, W[:, jnp.argsort(stream_order(system.spec, order))])
+
+
+def rows_over_noise(system: System, params: Any, channels: Any, reflection: Array) -> Array:
+    """A row for each data stream, in units of the noise at full power, `[S, M]`."""
+    # In those units the regularisation is S over the signal-to-noise ratio.
+    unit = jnp.sqrt(params.power_w / system.user_noise(params, channels, reflection))
+    rows = stream_rows(system, system.effective_channel(channels, reflection))
+    return rows * as_complex(jnp.repeat(unit, system.spec.user_streams))[:, None]
+
+
+def stream_order(spec: Spec, order: Array) -> Array:
+    """The streams of users in an order, each user's from strong to weak, `[S]`."""
+    streams = jnp.arange(spec.user_streams, dtype=order.dtype)
+    return (order[:, None] * spec.user_streams + streams[None, :]).ravel()

@@ -125,9 +125,8 @@ def mimo_rates(H: Array, W: Array, noise_w: ArrayLike) -> Array:
     """
     users, antennas = H.shape[-3:-1]
     streams = W.shape[-1]
-    side_by_side = jnp.swapaxes(W, -3, -2).reshape(*W.shape[:-3], W.shape[-2], users * streams)
     # [..., K, R, K D]: what every user's streams are at every user, over the noise's root.
-    received = matmul(H, side_by_side[..., None, :, :])
+    received = matmul(H, side_by_side(W)[..., None, :, :])
     real = received.real.dtype
     noise_w = jnp.broadcast_to(jnp.asarray(noise_w, real), received.shape[:-2])
     received = received / as_complex(jnp.sqrt(noise_w))[..., None, None]
@@ -140,6 +139,21 @@ def mimo_rates(H: Array, W: Array, noise_w: ArrayLike) -> Array:
     # The smaller of the two equal determinants, D x D or R x R.
     gram = matmul(hermitian(white), white) if streams <= antennas else matmul(white, hermitian(white))
     return log_det_one_plus(gram) / math.log(2.0)
+
+
+def by_user(W: Array, users: int, axis: int = -3) -> Array:
+    """Columns side by side as one matrix for each user: `[..., M, K D]` -> `[..., K, M, D]`, K at `axis`.
+
+    `axis` is -3, or -2 for `[..., M, K, D]`.
+    """
+    apart = W.reshape(*W.shape[:-1], users, W.shape[-1] // users)
+    return jnp.moveaxis(apart, -2, axis)
+
+
+def side_by_side(W: Array) -> Array:
+    """Each user's beams as columns of one matrix, user after user: `[..., K, M, D]` -> `[..., M, K D]`."""
+    users, antennas, streams = W.shape[-3:]
+    return jnp.moveaxis(W, -3, -2).reshape(*W.shape[:-3], antennas, users * streams)
 
 
 def ofdm_sum_rate(H: Array, W: Array, noise_w: ArrayLike) -> Array:

@@ -20,7 +20,8 @@ class Design:
     """What a designer decides.
 
     Attributes:
-      beamformer: W, complex `[..., M, S]` [sqrt(W)]; column s carries stream s.
+      beamformer: W, complex `[..., M, S]` [sqrt(W)]; column s carries stream s. User k's D streams stand side by side,
+        columns k D to (k + 1) D; D is 1 unless users have several antennas (`physics.link.by_user`).
       reflection: the surface's diagonal, complex `[..., N]`.
     """
 
@@ -48,12 +49,14 @@ class Spec(NamedTuple):
     Attributes:
       antennas: M.
       users: K.
-      streams: S >= K; streams K.. sense and carry no data.
+      streams: S >= K D; the streams after the users' sense and carry no data.
       elements: N, of the surface.
       phase_bits: resolution of an element's phase; 0 is continuous.
       rank: the largest rank that the effective channel's row space can have, whatever the reflection.
       antenna_shape: (rows, columns) of the base station's array, M = rows*columns.
       active: how many elements amplify.
+      user_antennas: R, of each user.
+      user_streams: D <= R, of each user.
     """
 
     antennas: int
@@ -64,14 +67,26 @@ class Spec(NamedTuple):
     rank: int
     antenna_shape: tuple[int, int]
     active: int = 0
+    user_antennas: int = 1
+    user_streams: int = 1
+
+    @property
+    def data_streams(self) -> int:
+        """K D, streams that carry data."""
+        return self.users * self.user_streams
+
+    @property
+    def sensing_streams(self) -> int:
+        """Streams that carry none."""
+        return self.streams - self.data_streams
 
 
 class System(Protocol):
     """Pure functions over (params, channels, design); an instance holds only static sizes and options.
 
-    Channels have at least `direct[..., K, M]`, `bs_to_surface[..., N, M]`, `surface_to_user[..., K, N]`; every
-    function reads M off the arrays it is given, so that a solver may work in fewer dimensions
-    (`beamforming.subspace`).
+    Channels have at least `direct[..., K, M]`, `bs_to_surface[..., N, M]`, `surface_to_user[..., K, N]`, with an axis R
+    after K where users have several antennas; every function reads M off the arrays it is given, so that a solver may
+    work in fewer dimensions (`beamforming.subspace`).
     """
 
     constraints: tuple[str, ...]
@@ -120,7 +135,7 @@ class System(Protocol):
         """Scale a beamformer by one scalar to exactly use the power budget, bending no null."""
 
     def effective_channel(self, channels: Any, reflection: Array) -> Array:
-        """H `[..., K, M]` under a reflection."""
+        """H `[..., K, M]`, or `[..., K, R, M]`, under a reflection."""
 
     def user_noise(self, params: Any, channels: Any, reflection: Array) -> Array:
         """Noise power of each user under a reflection [W], `[..., K]`."""

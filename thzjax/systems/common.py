@@ -37,12 +37,12 @@ def estimated_links(key: Array, channels: Any, error: Array) -> Any:
 
 def gaussian_beams(key: Array, channels: Any, streams: int) -> Array:
     """A beamformer of independent standard Gaussian entries, complex `[..., M, S]`."""
-    shape = (2, *channels.direct.shape[:-2], channels.direct.shape[-1], streams)
+    shape = (2, *channels.bs_to_surface.shape[:-2], channels.bs_to_surface.shape[-1], streams)
     real, imag = jax.random.normal(key, shape, dtype=channels.direct.real.dtype)
     return jax.lax.complex(real, imag)
 
 
 def random_phases(key: Array, channels: Any, elements: int) -> Array:
     """Uniform phases for every element, `[..., N]` [rad]."""
-    shape = (*channels.direct.shape[:-2], elements)
+    shape = (*channels.bs_to_surface.shape[:-2], elements)
     return jax.random.uniform(key, shape, channels.direct.real.dtype, 0, 2 * jnp.pi)

@@ -5,11 +5,9 @@ plane with its normal along -y: rows along x, columns along z. Users stand in a 
 """
 
 import dataclasses
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 from jax import Array
 
 from thzjax.errors import ConfigError
@@ -19,93 +17,8 @@ from thzjax.physics.arrays import linear_phases, planar_response
 from thzjax.physics.power import clip_rows, scale_per_antenna
 from thzjax.systems.base import Design, Outcome, Spec
 from thzjax.systems.common import Uniforms, estimated_links, gaussian_beams, random_phases
-
-
-@struct.dataclass
-class Params:
-    """Physical parameters; every field is traced.
-
-    Attributes:
-      freq_hz: carrier [Hz].
-      k_abs: power absorption coefficient [1/m].
-      bs_position_m, surface_position_m, users_centre_m: `[3]` [m].
-      users_radius_m: radius of the users' disc [m].
-      bs_gain, user_gain, element_gain: power gains (linear).
-      blockage: power loss factor of the direct links (linear, <= 1).
-      rician_factor: F (linear).
-      ray_reflection: amplitude of a scattered ray over that of the line of sight.
-      csi_error: normalised mean square error of the channels that a designer sees (if the system is `estimated`).
-      noise_w: receiver noise [W].
-      power_w: P_max [W]; each antenna has at most P_max/M.
-      p_ref_w: power that counts as 1 in the beam pattern [W].
-      pattern_threshold: largest beam-pattern error allowed.
-      pattern: the error's quadratic form for the desired pattern.
-      min_amplitude, horizontal_rad, steepness: the practical amplitude law (used when the system asks for it).
-    """
-
-    freq_hz: Array
-    k_abs: Array
-    bs_position_m: Array
-    surface_position_m: Array
-    users_centre_m: Array
-    users_radius_m: Array
-    bs_gain: Array
-    user_gain: Array
-    element_gain: Array
-    blockage: Array
-    rician_factor: Array
-    ray_reflection: Array
-    csi_error: Array
-    noise_w: Array
-    power_w: Array
-    p_ref_w: Array
-    pattern_threshold: Array
-    pattern: beampattern.PatternGram
-    min_amplitude: Array
-    horizontal_rad: Array
-    steepness: Array
-
-
-@struct.dataclass
-class Channels:
-    """One realisation (or a batch).
-
-    Attributes:
-      direct: BS to users, complex `[..., K, M]`.
-      bs_to_surface: complex `[..., N, M]`.
-      surface_to_user: complex `[..., K, N]`.
-      user_position_m: `[..., K, 3]` [m].
-    """
-
-    direct: Array
-    bs_to_surface: Array
-    surface_to_user: Array
-    user_position_m: Array
-
-
-Constraint = Callable[["IrsIsac", Params, Channels, Design], Array]
-
-
-def antenna_power_slack(system: "IrsIsac", params: Params, channels: Channels, design: Design) -> Array:
-    """1 - max_m [W W^H]_mm/(P_max/M). Source: paper A, eq. (22)."""
-    del channels
-    limit = params.power_w / system.num_antennas
-    return 1 - jnp.max(link.per_antenna_power(design.beamformer), axis=-1) / limit
-
-
-def beam_pattern_slack(system: "IrsIsac", params: Params, channels: Channels, design: Design) -> Array:
-    """1 - L_r(W W^H)/threshold. Source: paper A, eqs. (16)-(18)."""
-    del system, channels
-    covariance = beampattern.transmit_covariance(design.beamformer)
-    error = beampattern.beam_pattern_error_gram(covariance, params.pattern, params.p_ref_w)
-    return 1 - error / params.pattern_threshold
-
-
-CONSTRAINTS: dict[str, Constraint] = {
-    "antenna_power": antenna_power_slack,
-    "beam_pattern": beam_pattern_slack,
-}
-"""Every named constraint of the system; adding one here lets solvers, learners and tables use it by name."""
+from thzjax.systems.irs_constraints import CONSTRAINTS
+from thzjax.systems.irs_params import Channels, Params, Paths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,6 +105,21 @@ class IrsIsac:
 
         Source: paper A, eqs. (4)-(9).
         """
+        paths = self.paths(key, params)
+        precision = jax.lax.Precision.HIGHEST
+        return Channels(
+            direct=jnp.einsum("kp,kpm->km", *paths.direct, precision=precision),
+            bs_to_surface=self.bs_to_surface(paths),
+            surface_to_user=jnp.einsum("kp,kpn->kn", *paths.surface_to_user, precision=precision),
+            user_position_m=paths.user_position_m,
+        )
+
+    def bs_to_surface(self, paths: Paths) -> Array:
+        """G as the sum of its paths, `[N, M]`."""
+        return jnp.einsum("p,pn,pm->nm", *paths.bs_to_surface, precision=jax.lax.Precision.HIGHEST)
+
+    def paths(self, key: Array, params: Params) -> Paths:
+        """The paths of one drop, of which `sample` makes channels."""
         users, paths = self.num_users, self.num_rays + 1
         draw = Uniforms(key, users * 2 + (2 * users + 1) * paths + self.num_rays * (users * 3 + 3))
         position = self._user_positions(draw((users, 2)), params)
@@ -219,12 +147,12 @@ class IrsIsac:
         from_surface = self._surface_response(
             _join(towards_user[..., 0], cosine_user[0]), _join(towards_user[..., 2], cosine_user[1])
         )
-        precision = jax.lax.Precision.HIGHEST
-        return Channels(
-            direct=jnp.einsum("kp,kpm->km", weight_direct, row_direct, precision=precision),
-            bs_to_surface=jnp.einsum("p,pn,pm->nm", weight_bs, at_surface, row_bs, precision=precision),
-            surface_to_user=jnp.einsum("kp,kpn->kn", weight_user, from_surface, precision=precision),
+        return Paths(
+            direct=(weight_direct, row_direct),
+            bs_to_surface=(weight_bs, at_surface, row_bs),
+            surface_to_user=(weight_user, from_surface),
             user_position_m=position,
+            towards_users=(u_direct, towards_user),
         )
 
     def observe(self, key: Array, params: Params, channels: Channels) -> Channels:
@@ -258,10 +186,14 @@ class IrsIsac:
 
     def _departure(self, cosine: Array) -> Array:
         """The base station's departure row conj(a) for sin(angle) = cosine, `[..., M]`."""
+        return self._linear_response(cosine, self.num_antennas)
+
+    def _linear_response(self, cosine: Array, num: int) -> Array:
+        """A linear array's response v to a wave from sin(angle) = cosine, and its departure row v^T, `[..., num]`."""
         if self.channel_steering == "literal":
             axis_cosine = jnp.sqrt(jnp.maximum(1 - cosine**2, 0))
-            return cis(linear_phases(axis_cosine, self.num_antennas)) / self.num_antennas**0.5
-        return cis(linear_phases(cosine, self.num_antennas))
+            return cis(linear_phases(axis_cosine, num)) / num**0.5
+        return cis(linear_phases(cosine, num))
 
     def _surface_response(self, cosine_rows: Array, cosine_cols: Array) -> Array:
         """The surface's response v, `[..., N]`; as a departure row it is v^T by reciprocity."""
@@ -276,15 +208,20 @@ class IrsIsac:
 
     def outcome(self, params: Params, channels: Channels, design: Design) -> Outcome:
         """Rates and slack of the named constraints."""
-        H = self.effective_channel(channels, design.reflection)
-        rates = link.rates(H, design.beamformer, params.noise_w)
+        rates = self.rates(params, channels, design)
         slack = {name: CONSTRAINTS[name](self, params, channels, design) for name in self.constraints}
         return Outcome(rates=rates, slack=slack)
+
+    def rates(self, params: Params, channels: Channels, design: Design) -> Array:
+        """log2(1 + SINR_k), `[..., K]`."""
+        H = self.effective_channel(channels, design.reflection)
+        return link.rates(H, design.beamformer, params.noise_w)
 
     def user_noise(self, params: Params, channels: Channels, reflection: Array) -> Array:
         """The receivers' noise, the same for all and under any reflection [W], `[..., K]`."""
         del reflection
-        return jnp.broadcast_to(trailing(params.noise_w), channels.direct.shape[:-1])
+        # Users are the axis before M, or before R and M.
+        return jnp.broadcast_to(trailing(params.noise_w), channels.direct.shape[: channels.bs_to_surface.ndim - 1])
 
     def measures(self, params: Params, channels: Channels, design: Design) -> dict[str, Array]:
         """`pattern_error`: L_r(W W^H)."""
@@ -296,7 +233,7 @@ class IrsIsac:
 
         For `antenna_power` that is 20 dB more: without any limit the rate has none.
         """
-        if constraint == "beam_pattern":
+        if constraint in ("beam_pattern", "user_beam_pattern"):
             return params.replace(pattern_threshold=params.pattern_threshold * jnp.inf)
         if constraint == "antenna_power":
             return params.replace(power_w=100 * params.power_w)
@@ -306,6 +243,11 @@ class IrsIsac:
         """L_r(W W^H), `[...]`. Source: paper A, eq. (16)."""
         covariance = beampattern.transmit_covariance(design.beamformer)
         return beampattern.beam_pattern_error_gram(covariance, params.pattern, params.p_ref_w)
+
+    def user_pattern_errors(self, params: Params, design: Design) -> Array:
+        """L_r(W_k W_k^H) of each user's own beams, `[..., K]`."""
+        own = beampattern.transmit_covariance(link.by_user(design.beamformer, self.num_users))
+        return beampattern.beam_pattern_error_gram(own, params.pattern, params.p_ref_w)
 
     # --- designs --------------------------------------------------------------------------------------------
 
@@ -335,18 +277,26 @@ class IrsIsac:
         A closed form, as the error is quadratic in the power. Where no factor meets it, the one of least error.
         """
         del channels
-        if "beam_pattern" not in self.constraints:
-            return design
-        covariance = beampattern.transmit_covariance(design.beamformer)
         threshold = budget * params.pattern_threshold
+        if "beam_pattern" in self.constraints:
+            design = self._within(params, design, beampattern.transmit_covariance(design.beamformer), threshold)
+        if "user_beam_pattern" in self.constraints:
+            own = beampattern.transmit_covariance(link.by_user(design.beamformer, self.num_users))
+            design = self._within(params, design, own, trailing(threshold))
+        return design
+
+    def _within(self, params: Params, design: Design, covariance: Array, threshold: Array) -> Design:
+        """W scaled so that the pattern of every covariance, `[..., M, M]` or `[..., K, M, M]`, meets the threshold."""
         scale = beampattern.largest_power_scale(covariance, params.pattern, threshold, params.p_ref_w)
+        if scale.ndim == design.beamformer.ndim - 1:
+            scale = jnp.min(scale, axis=-1)
         # An ulp under, so that rounding does not lift the error over the threshold again.
         root = jnp.sqrt(scale) * (1 - 4 * jnp.finfo(scale.dtype).eps)
         return design.replace(beamformer=design.beamformer * as_complex(root)[..., None, None])
 
     def active(self, channels: Channels) -> Array:
         """No element amplifies, bool `[..., N]`."""
-        return jnp.zeros((*channels.direct.shape[:-2], self.spec.elements), bool)
+        return jnp.zeros((*channels.bs_to_surface.shape[:-2], self.spec.elements), bool)
 
     def amplified_noise(self, params: Params, channels: Channels) -> Array:
         """None, `[..., K, N]`."""

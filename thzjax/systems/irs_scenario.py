@@ -18,10 +18,12 @@ Vector = tuple[float, float, float]
 
 @dataclasses.dataclass(frozen=True)
 class IrsScenario:
-    """Paper A's MISO link. Values the paper does not give are this project's, chosen so that constraints bind.
+    """Paper A's link. Values the paper does not give are this project's, chosen so that constraints bind.
 
     Attributes:
       num_antennas, num_users: M, K.
+      user_antennas: R of each user; above 1 rates are log-determinants (`systems.mimo_isac`).
+      user_streams: D, data streams of each user; `none` for as many as antennas.
       surface_shape: rows and columns of the surface; 0 0 is no surface.
       phase_bits, phase_levels, amplitude: the surface's hardware (0 bits: continuous phases).
       freq_hz: carrier [Hz].
@@ -47,6 +49,8 @@ class IrsScenario:
 
     num_antennas: int = 5
     num_users: int = 4
+    user_antennas: int = 1
+    user_streams: int | None = None
     surface_shape: tuple[int, int] = (4, 4)
     phase_bits: int = 3
     phase_levels: str = "standard"
@@ -137,28 +141,17 @@ def build_irs(scenario: IrsScenario) -> "tuple[IrsIsac, Params]":
     """
     from thzjax.physics import beampattern, beampattern_optimum
     from thzjax.systems.base import number, ratio
-    from thzjax.systems.irs_isac import IrsIsac, Params
+    from thzjax.systems.irs_isac import Params
 
     check(scenario)
-    system = IrsIsac(
-        num_antennas=scenario.num_antennas,
-        num_users=scenario.num_users,
-        surface_shape=tuple(scenario.surface_shape),
-        num_rays=scenario.num_rays,
-        phase_bits=scenario.phase_bits,
-        phase_levels=scenario.phase_levels,
-        amplitude=scenario.amplitude,
-        channel_steering=scenario.channel_steering,
-        path_gain=scenario.path_gain,
-        estimated=scenario.csi_error > 0,
-        constraints=tuple(scenario.constraints),
-    )
+    system = _system(scenario)
     grid = beampattern.pattern_grid()
     desired = desired_beams(scenario)
     gram = beampattern.pattern_gram(scenario.num_antennas, desired, grid)
     threshold = math.inf if scenario.pattern_threshold is None else scenario.pattern_threshold
     least = beampattern_optimum.least_pattern_error(gram, scenario.num_antennas, scenario.power_w, scenario.p_ref_w)
-    if "beam_pattern" in scenario.constraints and threshold < least:
+    limited = {"beam_pattern", "user_beam_pattern"} & set(scenario.constraints)
+    if limited and threshold < least:
         raise ConfigError(
             f"pattern_threshold={threshold:g} is below {least:.4f}, the least beam-pattern error that any beamformer "
             f"with M={scenario.num_antennas} antennas can reach at width {scenario.pattern_width_deg:g} deg: raise it"
@@ -188,6 +181,35 @@ def build_irs(scenario: IrsScenario) -> "tuple[IrsIsac, Params]":
         steepness=number(scenario.steepness),
     )
     return system, params
+
+
+def _system(scenario: IrsScenario) -> "IrsIsac":
+    """Sizes and options."""
+    from thzjax.systems.irs_isac import IrsIsac
+    from thzjax.systems.mimo_isac import MimoIsac
+
+    options = {
+        "num_antennas": scenario.num_antennas,
+        "num_users": scenario.num_users,
+        "surface_shape": tuple(scenario.surface_shape),
+        "num_rays": scenario.num_rays,
+        "phase_bits": scenario.phase_bits,
+        "phase_levels": scenario.phase_levels,
+        "amplitude": scenario.amplitude,
+        "channel_steering": scenario.channel_steering,
+        "path_gain": scenario.path_gain,
+        "estimated": scenario.csi_error > 0,
+        "constraints": tuple(scenario.constraints),
+    }
+    if scenario.user_antennas < 1 or (scenario.user_antennas == 1 and scenario.user_streams not in (None, 1)):
+        raise ConfigError(
+            f"user_antennas={scenario.user_antennas} with user_streams={scenario.user_streams}: a user needs at least "
+            "one antenna, and as many as streams"
+        )
+    if scenario.user_antennas == 1:
+        return IrsIsac(**options)
+    streams = scenario.user_antennas if scenario.user_streams is None else scenario.user_streams
+    return MimoIsac(**options, user_antennas=scenario.user_antennas, user_streams=streams)
 
 
 def desired_beams(scenario: IrsScenario):

@@ -20,6 +20,7 @@ PRESETS: dict[str, Scenario] = {
         channel_steering="literal",
         path_gain="power",
     ),
+    "paper-a-mimo": IrsScenario(user_antennas=4),
     "paper-b": HrisScenario(),
     "paper-b-tight": HrisScenario(max_crb_rad2=5e-6, target_noise_dbm=-143.0, p_surface_dbm=-6.0, min_sinr_db=10.0),
     "paper-b-literal": HrisScenario(num_rays_bs=0, num_rays_user=0, min_sinr_db=-6.0),
