@@ -79,6 +79,7 @@ FIGURES = {
     "learning_curve": lambda: plotting.learning_curve(records()),
     "capacity": lambda: plotting.capacity_against_episodes(records(), LINES),
     "beam_patterns": lambda: plotting.beam_patterns(GRID, DESIRED, patterns(), 1e-3),
+    "user_beam_patterns": lambda: plotting.user_beam_patterns(GRID, DESIRED, RNG.uniform(0, 1, (4, len(GRID))), 1e-3),
     "pattern_error": lambda: plotting.pattern_error_curve(records(), 2.0, 0.28, 0.0763),
     "histogram": lambda: plotting.pattern_error_histogram(RNG.gamma(6, 0.3, 100), 2.0),
     "comparison": lambda: plotting.method_comparison([row("wmmse", 3.9), row("ppo", 3.6, learned=True)]),
@@ -88,6 +89,7 @@ LABELS = {
     "learning_curve": [("environment steps", "sum rate [bit/s/Hz]")],
     "capacity": [("training episodes", "feasible sum rate [bit/s/Hz]")],
     "beam_patterns": [("direction from broadside [deg]", "radiated power / p_ref\n(p_ref = 1 mW)")],
+    "user_beam_patterns": [("direction from broadside [deg]", "radiated power / p_ref\n(p_ref = 1 mW)")],
     "pattern_error": [
         ("", "beam-pattern error\n[dimensionless]"),
         ("training episodes", "multiplier μ\n[bit/s/Hz]"),

@@ -40,6 +40,8 @@ def train(
     overrides: Overrides = (),
     seeds: int = 1,
     sweep: tuple[str, ...] = (),
+    workers: int | None = None,
+    devices: int | None = None,
     report: bool = True,
 ) -> int:
     """Train a learner on a preset, then judge it beside the classical designs and write a report.
@@ -53,13 +55,14 @@ def train(
       thzjax train paper-a --handler projection --set pattern_threshold=3 num_users=3
       thzjax train paper-a --agent apg --seeds 5
       thzjax train paper-a --seeds 3 --sweep actor_rate=1e-2,1e-3,1e-4 critic_rate=2e-2,2e-3,2e-4
+      thzjax train paper-a --agent dppo
       thzjax train --resume runs/demo
 
     Ctrl-C saves and stops with status 130; --resume goes on to the same final numbers.
 
     Args:
       preset: scenario to train on; `thzjax info` lists them.
-      agent: learner: ppo, a2c, a3c, reinforce, ddpg, td3, sac or apg.
+      agent: learner: ppo, dppo (ppo with a worker for each user), a2c, a3c, reinforce, ddpg, td3, sac or apg.
       configuration: "default" or "paper" (paper A's networks and raw action).
       policy: "structured", "residual", "equivariant" (a network for any number of users and elements) or "unfolded"
         (layers of an optimiser); default unfolded for apg, else structured.
@@ -69,12 +72,16 @@ def train(
       steps: environment steps; default by configuration.
       out: run folder to make; default runs/PRESET-AGENT-SEED, or runs/PRESET-AGENT of several runs.
       quick: a run of about a minute, report included, for trying things.
-      resume: run folder to go on with; takes no other option but --report.
+      resume: run folder to go on with; takes no other option but --devices and --report.
       config: a config.json to start from instead of a preset.
       overrides: options of the scenario or learner, such as power_w=0.01 learner.clip=0.1.
       seeds: train so many seeds side by side in one program, from --seed on.
       sweep: NAME=A,B,C: train these values of a learning rate, or of any other real number, side by side; further
         ones change with it.
+      workers: how many share the environments and learn one policy, each with random numbers of its own; default 1, of
+        dppo the number of users.
+      devices: local devices to spread the workers over, which changes no number beyond rounding; default as many as
+        divide the workers.
       report: evaluate and write the report when training ends.
     """
     from thzjax.experiment.config import read_config, resolve
@@ -83,9 +90,10 @@ def train(
     from thzjax.experiment.overrides import apply_overrides
     from thzjax.experiment.progress import TrainingProgress
     from thzjax.experiment.train import INTERRUPTED, Diverged, create_run_folder, create_runs, run_together
+    from thzjax.parallel import choose_devices
 
-    given = (agent, configuration, handler, seed, steps, out, quick, config, overrides, policy, seeds, sweep)
-    untouched = ("ppo", "default", None, 0, None, None, False, None, (), None, 1, ())
+    given = (agent, configuration, handler, seed, steps, out, quick, config, overrides, policy, seeds, sweep, workers)
+    untouched = ("ppo", "default", None, 0, None, None, False, None, (), None, 1, (), None)
     if resume is not None:
         if preset is not None or given != untouched:
             raise ConfigError("--resume takes the run's own configuration: give no preset and no other option")
@@ -95,21 +103,27 @@ def train(
         if (preset is None) == (config is None):
             raise ConfigError("name a preset (such as paper-a), or give --config FILE or --resume RUN")
         if config is not None:
-            if (agent, configuration, handler, seed, steps, quick, policy) != (*untouched[:5], False, None):
+            if (agent, configuration, handler, seed, steps, quick, policy, workers) != (
+                *untouched[:5],
+                False,
+                None,
+                None,
+            ):
                 raise ConfigError("--config FILE holds every option: change some of them with --set NAME=VALUE")
             run = apply_overrides(read_config(config), overrides)
         else:
-            run = resolve(preset, agent, configuration, handler, seed, steps, quick, overrides, policy)
+            run = resolve(preset, agent, configuration, handler, seed, steps, quick, overrides, policy, workers)
         make_learner(run)
+        choose_devices(run.workers, devices)
         if seeds == 1 and not sweep:
             folder = out or Path("runs") / f"{run.preset}-{run.agent}-{run.seed}"
             create_run_folder(folder, run)
             runs = {folder: run}
         else:
             folder = out or Path("runs") / f"{run.preset}-{run.agent}"
-            runs = create_runs(folder, run, seeds, sweep)
+            runs = create_runs(folder, run, seeds, sweep, devices)
     try:
-        status = run_together(list(runs.values()), list(runs), TrainingProgress())
+        status = run_together(list(runs.values()), list(runs), TrainingProgress(), devices)
     except Diverged as error:
         say(f"thzjax: {error}")
         return FAILED

@@ -11,6 +11,7 @@ import pytest
 from reference.hris import Sizes, scene
 from reference.tools import complex_normal
 
+from thzjax.beamforming import sensing_stream
 from thzjax.beamforming.sensing_stream import MARGIN, SHARES, sensing_direction, with_sensing_stream
 from thzjax.systems.base import Design
 from thzjax.systems.hris_scenario import HrisScenario
@@ -168,6 +169,20 @@ def test_the_bound_is_convex_in_the_share():
     # A bound of condition 1e4 or so is good to 1e-11 of itself.
     assert np.all(bend >= -1e-10 * traces[:, 1:-1])
     assert np.any(bend > 1e-6 * traces[:, 1:-1])
+
+
+@pytest.mark.parametrize("share", [1.0, 1.0 + 2**-23])
+def test_a_share_of_all_and_by_rounding_more_leaves_finite_beams(monkeypatch, share):
+    """Where no share meets the bound the search ends at 1, which a fused product and sum overshot on a drop in 1e5."""
+    found = jnp.full((4,), share, jnp.float32)
+    monkeypatch.setattr(sensing_stream, "_least_share", lambda *_: found)
+    system, params = build(SCENARIO)
+    channels = jax.vmap(system.sample, in_axes=(0, None))(jax.random.split(jax.random.key(0), 4), params)
+    W = jnp.asarray(complex_normal(1, 4, 6, 3), jnp.complex64)
+    whole = with_sensing_stream(system, params, channels, jnp.ones((4, 12), jnp.complex64), W)
+    power = jnp.sum(jnp.abs(whole) ** 2, axis=-2)
+    assert bool(jnp.all(power[:, :3] > 0))
+    np.testing.assert_allclose(jnp.sum(power, axis=-1), jnp.sum(jnp.abs(W) ** 2, axis=(-2, -1)), rtol=1e-5)
 
 
 def test_without_a_limit_the_stream_is_silent():

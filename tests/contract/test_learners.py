@@ -5,19 +5,25 @@ import pytest
 
 from thzjax.agents.registry import AGENTS
 from thzjax.errors import ConfigError
-from thzjax.experiment.config import resolve
+from thzjax.experiment.config import ONE_ANTENNA, resolve
 from thzjax.experiment.learner import make_learner
 
-EVERYDAY = {("ppo", "paper-b", "residual"), ("sac", "paper-a", "residual"), ("reinforce", "paper-a", "paper")}
+EVERYDAY = {
+    ("ppo", "paper-b", "residual"),
+    ("ppo", "paper-a-mimo", "paper"),
+    ("apg", "paper-a-mimo", "structured"),
+    ("sac", "paper-a", "residual"),
+    ("reinforce", "paper-a", "paper"),
+}
 CASES = [
     pytest.param(*case, marks=[] if case in EVERYDAY else [pytest.mark.full])
     for case in (
         (agent, name, policy)
         for agent, kind in AGENTS.items()
-        for name in ("paper-a", "paper-b")
+        for name in ("paper-a", "paper-a-mimo", "paper-b")
         for policy in kind.policies
     )
-    if case[1:] != ("paper-b", "paper")
+    if case[1:] != ("paper-b", "paper") and not (case[1] == "paper-a-mimo" and case[2] in ONE_ANTENNA)
 ]
 
 

@@ -29,7 +29,7 @@ def pattern(errors=1.9, threshold=2.0):
     return PatternData(
         grid_deg=GRID, desired=(abs(GRID) < 5).astype(float), patterns={"ppo": drawn, "zf, focused": drawn},
         p_ref_w=1e-3, channel_errors=np.array([errors - 0.1] * 300 + [errors + 0.3] * 100), threshold=threshold,
-        silence_error=0.168, least_error=0.0763,
+        silence_error=0.168, least_error=0.0763, users=np.stack([drawn["mean"] / 4] * 4),
     )  # fmt: skip
 
 
@@ -173,7 +173,7 @@ def test_the_page_is_whole_escaped_and_needs_no_network(tmp_path, threshold):
     html = page.read_text(encoding="utf-8")
     assert html.startswith("<!DOCTYPE html>")
     assert html.rstrip().endswith("</html>")
-    assert html.count("<svg") == 7
+    assert html.count("<svg") == 8
     assert "PPO &amp; &lt;others&gt;" in html
     assert "zf &lt;b&gt;" in html
     assert "<script" not in html
@@ -182,7 +182,7 @@ def test_the_page_is_whole_escaped_and_needs_no_network(tmp_path, threshold):
     assert len(ids) == len(set(ids))
     used = set(re.findall(r'href="#([^"]+)"', html)) | set(re.findall(r"url\(#([^)]+)\)", html))
     assert used <= set(ids)
-    for name in ("learning_curve", "capacity_against_episodes", "beam_patterns", "pattern_error"):
+    for name in ("learning_curve", "capacity_against_episodes", "beam_patterns", "user_beam_patterns", "pattern_error"):
         assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 5000
         assert (tmp_path / "figures" / f"{name}.svg").exists()
 

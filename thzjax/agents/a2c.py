@@ -41,7 +41,9 @@ class A2CConfig(OnPolicyConfig):
         check_settings(self, shares=("lam",))
 
 
-def make_a2c(env: Environment, policy: Policy, config: A2CConfig, total_updates: int) -> Agent:
+def make_a2c(
+    env: Environment, policy: Policy, config: A2CConfig, total_updates: int, axes: tuple[str, ...] = ()
+) -> Agent:
     """Primal-dual A2C for an environment.
 
     Args:
@@ -49,6 +51,7 @@ def make_a2c(env: Environment, policy: Policy, config: A2CConfig, total_updates:
       policy: fits the environment's action and observation maps.
       config: hyper-parameters.
       total_updates: length of the run, over which the learning rates fall.
+      axes: named axes that a batch is spread over (`thzjax.parallel`).
 
     Source: Mnih et al., 2016, with its workers in step; paper A, (44) and (52)-(53).
     """
@@ -56,7 +59,7 @@ def make_a2c(env: Environment, policy: Policy, config: A2CConfig, total_updates:
     optimiser = make_optimiser(config, total_updates)
 
     def init(key: Array, params: Any) -> TrainState:
-        return initial_state(env, policy, config, optimiser, key, params)
+        return initial_state(env, policy, config, optimiser, key, params, axes)
 
     def update(state: TrainState, params: Any) -> tuple[TrainState, dict[str, Array]]:
         key_rollout, key = jax.random.split(state.key)
@@ -65,24 +68,24 @@ def make_a2c(env: Environment, policy: Policy, config: A2CConfig, total_updates:
         rolled = roll_out(
             env, policy, config, state.params, state.duals, start, params, jax.random.fold_in(key_rollout, 0)
         )
-        gradient, losses = actor_critic_gradient(policy, config, state.params, rolled.batch)
-        weights, opt_state = descend(optimiser, gradient, state.optimiser, state.params)
-        return finish_update(state, config, rolled, weights, opt_state, key, losses)
+        gradient, losses = actor_critic_gradient(policy, config, state.params, rolled.batch, axes)
+        weights, opt_state = descend(optimiser, gradient, state.optimiser, state.params, axes)
+        return finish_update(state, config, rolled, weights, opt_state, key, losses, axes)
 
     return Agent(init, update, policy, config.steps_per_update)
 
 
 def actor_critic_gradient(
-    policy: Policy, config: A2CConfig, weights: Any, batch: Transition
+    policy: Policy, config: A2CConfig, weights: Any, batch: Transition, axes: tuple[str, ...] = ()
 ) -> tuple[Any, dict[str, Array]]:
     """Gradient at the weights that collected the batch `[T, E]`, and the parts of the loss.
 
     The loss is mean(-A log pi(a|s)) + (v(s) - R)^2/2 - entropy bonus, with R = A + v held still, and the policy's
-    own extra loss. Source: paper A, (52)-(53).
+    own extra loss; of what lies on other `axes`, only the advantages' moments know. Source: paper A, (52)-(53).
     """
     advantage = advantages(policy, config, weights, batch)
     target = advantage + batch.value
-    score_weight = standardised(advantage) if config.standardise else advantage
+    score_weight = standardised(advantage, axes) if config.standardise else advantage
 
     def loss(weights: Any) -> tuple[Array, dict[str, Array]]:
         log_prob, entropy = policy.log_prob_entropy(weights, batch.obs, batch.action)

@@ -64,7 +64,9 @@ class A3CState(TrainState):
     ring: Any = None
 
 
-def make_a3c(env: Environment, policy: Policy, config: A3CConfig, total_updates: int) -> Agent:
+def make_a3c(
+    env: Environment, policy: Policy, config: A3CConfig, total_updates: int, axes: tuple[str, ...] = ()
+) -> Agent:
     """Primal-dual A3C for an environment.
 
     Push n, by worker n mod W, is theta_{n+1} = theta_n - step(g(theta_{max(n-d, 0)})): data and gradient g belong to
@@ -76,6 +78,7 @@ def make_a3c(env: Environment, policy: Policy, config: A3CConfig, total_updates:
       policy: fits the environment's action and observation maps.
       config: hyper-parameters.
       total_updates: length of the run, over which the learning rates fall.
+      axes: named axes that a batch is spread over (`thzjax.parallel`).
 
     Source: Mnih et al., 2016; paper A, appendix B, (52)-(53).
     """
@@ -84,7 +87,7 @@ def make_a3c(env: Environment, policy: Policy, config: A3CConfig, total_updates:
     delay = config.delay
 
     def init(key: Array, params: Any) -> A3CState:
-        start = initial_state(env, policy, config, optimiser, key, params)
+        start = initial_state(env, policy, config, optimiser, key, params, axes)
         ring = jax.tree.map(lambda x: jnp.stack([x] * delay), start.params) if delay else None
         return A3CState(**vars(start), ring=ring)
 
@@ -97,8 +100,8 @@ def make_a3c(env: Environment, policy: Policy, config: A3CConfig, total_updates:
             pulled, ring = exchange(ring, state.updates * config.workers + worker, weights, delay)
             key_worker = jax.random.fold_in(key_rollout, worker)
             rolled = roll_out(env, policy, config, pulled, state.duals, start, params, key_worker)
-            gradient, losses = actor_critic_gradient(policy, config, pulled, rolled.batch)
-            weights, opt_state = descend(optimiser, gradient, opt_state, weights)
+            gradient, losses = actor_critic_gradient(policy, config, pulled, rolled.batch, axes)
+            weights, opt_state = descend(optimiser, gradient, opt_state, weights, axes)
             return (weights, opt_state, ring), (rolled, losses)
 
         carry = (state.params, state.optimiser, state.ring)
@@ -107,7 +110,8 @@ def make_a3c(env: Environment, policy: Policy, config: A3CConfig, total_updates:
             push, carry, (jnp.arange(config.workers, dtype=jnp.int32), starts)
         )
         losses = jax.tree.map(jnp.mean, losses)
-        return finish_update(state.replace(ring=ring), config, _together(rolled), weights, opt_state, key, losses)
+        state = state.replace(ring=ring)
+        return finish_update(state, config, _together(rolled), weights, opt_state, key, losses, axes)
 
     return Agent(init, update, policy, config.steps_per_update)
 

@@ -13,7 +13,7 @@ import optax
 from flax import struct
 from jax import Array
 
-from thzjax.agents.base import Agent, check_settings, descend
+from thzjax.agents.base import Agent, check_settings, descend, mean_over
 from thzjax.agents.metrics import settle
 from thzjax.agents.primal_dual import Duals, PrimalDualConfig, init_duals, lagrangian, priced
 from thzjax.agents.unfolded import UnfoldedConfig
@@ -69,7 +69,7 @@ class APGState:
     updates: Array
 
 
-def make_apg(env: Environment, policy: Any, config: APGConfig, total_updates: int) -> Agent:
+def make_apg(env: Environment, policy: Any, config: APGConfig, total_updates: int, axes: tuple[str, ...] = ()) -> Agent:
     """Gradient ascent on E Lagrangian(outcome(channels, policy(channels))).
 
     Discrete phases have no gradient: the training designs are those of the continuous surface, which a policy with a
@@ -80,6 +80,7 @@ def make_apg(env: Environment, policy: Any, config: APGConfig, total_updates: in
       policy: `mode(weights, obs)`, differentiable, and perhaps `relaxed(weights, obs, key)`.
       config: hyper-parameters.
       total_updates: length of the run, over which the learning rate falls.
+      axes: named axes that a batch is spread over (`thzjax.parallel`).
     """
     smooth = dataclasses.replace(env, system=env.system.continuous)
     schedule = optax.cosine_decay_schedule(config.actor_rate, total_updates)
@@ -117,9 +118,10 @@ def make_apg(env: Environment, policy: Any, config: APGConfig, total_updates: in
             return -jnp.mean(value), outcome
 
         (value, outcome), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+        value, gradient = mean_over((value, gradient), axes)
         weights, opt_state = descend(optimiser, gradient, state.optimiser, state.params)
         info = {"rates": outcome.rates, "slack": outcome.slack}
-        duals, metrics = settle(state.duals, info, config.primal_dual)
+        duals, metrics = settle(state.duals, info, config.primal_dual, axes=axes)
         metrics |= {
             "policy_loss": value,
             "gradient_norm": jnp.sqrt(sum(jnp.sum(x**2) for x in jax.tree.leaves(gradient))),

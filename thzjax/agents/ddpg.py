@@ -83,7 +83,9 @@ def first_critic_loss(
     return actor_loss
 
 
-def make_ddpg(env: Environment, policy: DeterministicPolicy, config: DDPGConfig, total_updates: int) -> Agent:
+def make_ddpg(
+    env: Environment, policy: DeterministicPolicy, config: DDPGConfig, total_updates: int, axes: tuple[str, ...] = ()
+) -> Agent:
     """DDPG for an environment; arguments as in `off_policy.make_off_policy`.
 
     The critic learns y = r + gamma Q'(o', pi'(o')) with slow copies Q' and pi' of critic and actor, where r is the
@@ -103,4 +105,4 @@ def make_ddpg(env: Environment, policy: DeterministicPolicy, config: DDPGConfig,
         actor_loss=first_critic_loss(policy, config.action_penalty),
         targets=("actor", "critic"),
     )
-    return make_off_policy(env, policy, method, config, total_updates)
+    return make_off_policy(env, policy, method, config, total_updates, axes)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array, lax
 
+from thzjax.agents.base import central_moments, sum_over
 from thzjax.agents.policies import Params, Policy, Transition
 
 BOUND = 10.0
@@ -34,20 +35,21 @@ def init_moments(obs: Any) -> Moments:
     return Moments(jax.tree.map(jnp.zeros_like, obs), jax.tree.map(jnp.ones_like, obs), jnp.zeros(()))
 
 
-def add_moments(moments: Moments, obs: Any, axes: int = 1) -> Moments:
-    """Moments with a batch added, `obs [..., *observation]` with `axes` leading axes.
+def add_moments(moments: Moments, obs: Any, axes: int = 1, over: tuple[str, ...] = ()) -> Moments:
+    """Moments with a batch added, `obs [..., *observation]` with `axes` leading axes and more of it over named ones.
 
     With n seen before, b in the batch and the difference d of the means: mean += d b/(n + b), and
     var = (n var + b var_b + d^2 n b/(n + b))/(n + b). Source: Chan, Golub and LeVeque, 1983.
     """
-    num = jnp.asarray(math.prod(jax.tree.leaves(obs)[0].shape[:axes]), moments.count.dtype)
+    num = sum_over(jnp.asarray(math.prod(jax.tree.leaves(obs)[0].shape[:axes]), moments.count.dtype), over)
     total = moments.count + num
     lead = tuple(range(axes))
 
     def merged(mean: Array, var: Array, x: Array) -> tuple[Array, Array]:
         seen, added = (moments.count / total).astype(x.dtype), (num / total).astype(x.dtype)
-        change = jnp.mean(x, axis=lead) - mean
-        return mean + change * added, seen * var + added * jnp.var(x, axis=lead) + change**2 * seen * added
+        mean_new, var_new = central_moments(x, lead, over)
+        change = mean_new - mean
+        return mean + change * added, seen * var + added * var_new + change**2 * seen * added
 
     pairs = jax.tree.map(merged, moments.mean, moments.var, obs)
     mean, var = jax.tree.transpose(jax.tree.structure(obs), jax.tree.structure((0, 0)), pairs)
@@ -66,11 +68,11 @@ def normalised(moments: Moments, obs: Any) -> Any:
     return jax.tree.map(one, moments.mean, moments.var, obs)
 
 
-def observed(weights: Params, obs: Any, axes: int) -> Params:
-    """The parameters once their moments, if they carry any, have seen a batch with `axes` leading axes."""
+def observed(weights: Params, obs: Any, axes: int, over: tuple[str, ...] = ()) -> Params:
+    """The parameters once their moments, if they carry any, have seen a batch; arguments as in `add_moments`."""
     if "moments" not in weights:
         return weights
-    return weights | {"moments": add_moments(weights["moments"], obs, axes)}
+    return weights | {"moments": add_moments(weights["moments"], obs, axes, over)}
 
 
 @dataclasses.dataclass(frozen=True)

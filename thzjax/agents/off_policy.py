@@ -12,7 +12,7 @@ from jax import Array, lax
 
 from thzjax.agents import replay
 from thzjax.agents.actor_critic import ActorCritic
-from thzjax.agents.base import Agent, check_settings, descend, is_number
+from thzjax.agents.base import Agent, check_settings, descend, is_number, mean_over
 from thzjax.agents.measures import measures_of, prices_of, td_target, unit_of
 from thzjax.agents.metrics import settle
 from thzjax.agents.normaliser import Moments, add_moments, init_moments, observed
@@ -187,8 +187,9 @@ def sizes(env: Environment, config: OffPolicyConfig, bonus: bool = False) -> dic
 
 
 def make_off_policy(
-    env: Environment, policy: ActorCritic, method: Method, config: OffPolicyConfig, total_updates: int
-) -> Agent:
+    env: Environment, policy: ActorCritic, method: Method, config: OffPolicyConfig, total_updates: int,
+    axes: tuple[str, ...] = (),
+) -> Agent:  # fmt: skip
     """An off-policy learner: each update tries actions, stores what came of them, and learns from the replay.
 
     Args:
@@ -197,6 +198,7 @@ def make_off_policy(
       method: what is particular to the learner.
       config: hyper-parameters.
       total_updates: length of the run, over which the learning rates fall.
+      axes: named axes that a batch is spread over (`thzjax.parallel`).
 
     Raises:
       ConfigError: the policy does not fit the environment, or the gradient steps do not divide.
@@ -210,7 +212,7 @@ def make_off_policy(
             f"gradient_steps={config.gradient_steps} is not divisible by actor_every={method.actor_every}"
         )
     optimiser = _optimisers(method, config, total_updates)
-    learn = _learning(policy, method, config, optimiser)
+    learn = _learning(policy, method, config, optimiser, axes)
     collect = _collecting(env, policy, method, config, total_updates)
 
     def init(key: Array, params: Any) -> OffPolicyState:
@@ -239,15 +241,15 @@ def make_off_policy(
         batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), seen.batch)
         buffer = replay.add(state.replay, batch)
         fresh = measures_of(state.duals, batch.rates, batch.slack, config.primal_dual)
-        measures = add_moments(state.measures, fresh)
-        weights = observed(state.params, batch.obs, axes=1)
+        measures = add_moments(state.measures, fresh, over=axes)
+        weights = observed(state.params, batch.obs, 1, axes)
 
         work = (Learner(weights, state.targets, state.optimiser), buffer, measures, state.duals, key_learn)
         nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(learn, *work)[1])
         ready = (state.updates + 1) * config.steps_per_update >= config.warmup
         learner, losses = lax.cond(ready, learn, lambda learner, *_: (learner, nothing), *work)
 
-        duals, metrics = settle(state.duals, seen.info, config.primal_dual, seen.done)
+        duals, metrics = settle(state.duals, seen.info, config.primal_dual, seen.done, axes)
         state = state.replace(
             **learner._asdict(),
             measures=measures,
@@ -314,14 +316,16 @@ def _optimisers(method: Method, config: OffPolicyConfig, total_updates: int) -> 
     }
 
 
-def _learning(policy: ActorCritic, method: Method, config: OffPolicyConfig, optimiser: Any) -> Callable[..., Any]:
+def _learning(
+    policy: ActorCritic, method: Method, config: OffPolicyConfig, optimiser: Any, axes: tuple[str, ...]
+) -> Callable[..., Any]:
     """The gradient steps of one update: (learner, replay, moments, duals, key) -> (learner, metrics)."""
 
     def descended(learner: Learner, name: str, loss: Callable[[Any], Any]) -> tuple[Learner, dict[str, Array]]:
         """One step of the network `name`, on `loss` of all weights."""
         params = learner.params
         (value, metrics), gradient = jax.value_and_grad(lambda x: loss(params | {name: x}), has_aux=True)(params[name])
-        network, opt_state = descend(optimiser[name], gradient, learner.optimiser[name], params[name])
+        network, opt_state = descend(optimiser[name], gradient, learner.optimiser[name], params[name], axes)
         learner = learner._replace(params=params | {name: network}, optimiser=learner.optimiser | {name: opt_state})
         return learner, metrics | {f"{name}_loss": value}
 
@@ -370,7 +374,7 @@ def _learning(policy: ActorCritic, method: Method, config: OffPolicyConfig, opti
             return learner, jax.tree.map(jnp.mean, of_critic) | of_actor
 
         learner, metrics = lax.scan(turn, learner, jax.random.split(key, config.gradient_steps // method.actor_every))
-        return learner, jax.tree.map(_mean_of_finite, metrics)
+        return learner, jax.tree.map(_mean_of_finite, mean_over(metrics, axes))
 
     return learn
 

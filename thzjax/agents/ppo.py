@@ -14,7 +14,7 @@ import optax
 from flax import struct
 from jax import Array, lax
 
-from thzjax.agents.base import Agent, check_settings, descend
+from thzjax.agents.base import Agent, check_settings, descend, mean_over
 from thzjax.agents.on_policy import (
     VALUE_WEIGHT,
     OnPolicyConfig,
@@ -91,7 +91,9 @@ class PPOState(TrainState):
     kl_weight: Array | None = None
 
 
-def make_ppo(env: Environment, policy: Policy, config: PPOConfig, total_updates: int) -> Agent:
+def make_ppo(
+    env: Environment, policy: Policy, config: PPOConfig, total_updates: int, axes: tuple[str, ...] = ()
+) -> Agent:
     """Primal-dual PPO for an environment.
 
     Args:
@@ -99,6 +101,7 @@ def make_ppo(env: Environment, policy: Policy, config: PPOConfig, total_updates:
       policy: fits the environment's action and observation maps.
       config: hyper-parameters.
       total_updates: length of the run, over which the learning rates fall.
+      axes: named axes that a batch is spread over (`thzjax.parallel`).
 
     Source: paper A, (27)-(28) and Algorithm 1; Schulman et al., 2017.
     """
@@ -107,7 +110,7 @@ def make_ppo(env: Environment, policy: Policy, config: PPOConfig, total_updates:
     optimiser = make_optimiser(config, total_updates * per_update)
 
     def init(key: Array, params: Any) -> PPOState:
-        start = initial_state(env, policy, config, optimiser, key, params)
+        start = initial_state(env, policy, config, optimiser, key, params, axes)
         weight = jnp.asarray(config.kl_weight, float) if config.objective == "kl" else None
         return PPOState(**vars(start), kl_weight=weight)
 
@@ -116,16 +119,19 @@ def make_ppo(env: Environment, policy: Policy, config: PPOConfig, total_updates:
         start = (state.env_states, state.obs)
         rolled = roll_out(env, policy, config, state.params, state.duals, start, params, key_rollout)
         if config.gradient == "first":
-            weights, opt_state, losses = _proximal_ascent(policy, config, optimiser, state, rolled.batch, key_learn)
+            weights, opt_state, losses = _proximal_ascent(
+                policy, config, optimiser, state, rolled.batch, key_learn, axes
+            )
         else:
             weights, opt_state, losses = _zeroth_ascent(
-                env, policy, config, optimiser, state, params, rolled.batch, key_learn
+                env, policy, config, optimiser, state, params, rolled.batch, key_learn, axes
             )
+        state, metrics = finish_update(state, config, rolled, weights, opt_state, key, losses, axes)
         if config.objective == "kl":
-            kl = mean_kl(policy, weights, flattened(rolled.batch))
-            losses |= {"kl": kl, "kl_weight": state.kl_weight}
+            kl = mean_over(mean_kl(policy, weights, flattened(rolled.batch)), axes)
+            metrics |= {"kl": kl, "kl_weight": state.kl_weight}
             state = state.replace(kl_weight=adapted_weight(state.kl_weight, kl, config.kl_target))
-        return finish_update(state, config, rolled, weights, opt_state, key, losses)
+        return state, metrics
 
     return Agent(init, update, policy, config.steps_per_update)
 
@@ -160,12 +166,12 @@ def adapted_weight(weight: Array, kl: Array, target: float) -> Array:
 
 def _proximal_ascent(
     policy: Policy, config: PPOConfig, optimiser: optax.GradientTransformation, state: PPOState, batch: Transition,
-    key: Array,
+    key: Array, axes: tuple[str, ...],
 ) -> tuple[Any, Any, dict[str, Array]]:  # fmt: skip
     """Epochs of minibatch steps on the proximal objective, the value loss and the policy's own extra loss."""
     advantage = advantages(policy, config, state.params, batch)
     target = advantage + batch.value
-    flat = flattened((batch, standardised(advantage), target))
+    flat = flattened((batch, standardised(advantage, axes), target))
 
     def loss(weights: Any, piece: tuple[Transition, Array, Array]) -> tuple[Array, dict[str, Array]]:
         batch, advantage, target = piece
@@ -194,7 +200,7 @@ def _proximal_ascent(
         weights, opt_state = carry
         piece = jax.tree.map(lambda x: x[index], flat)
         gradient, metrics = jax.grad(loss, has_aux=True)(weights, piece)
-        return descend(optimiser, gradient, opt_state, weights), metrics
+        return descend(optimiser, gradient, opt_state, weights, axes), metrics
 
     size = config.steps_per_update
     keys = jax.random.split(key, config.epochs)
@@ -205,9 +211,12 @@ def _proximal_ascent(
 
 def _zeroth_ascent(
     env: Environment, policy: Policy, config: PPOConfig, optimiser: optax.GradientTransformation, state: PPOState,
-    params: Any, batch: Transition, key: Array,
+    params: Any, batch: Transition, key: Array, axes: tuple[str, ...],
 ) -> tuple[Any, Any, dict[str, Array]]:  # fmt: skip
-    """One Adam step along (39): the Lagrangian of the mean policy's designs on the rollout's first drops."""
+    """One Adam step along (39): the Lagrangian of the mean policy's designs on the rollout's first drops.
+
+    Workers look along directions of their own, so that several of them see so many times as many.
+    """
 
     def value(actor: Any) -> Array:
         action = policy.mode(state.params | {"actor": actor}, state.obs)
@@ -230,5 +239,5 @@ def _zeroth_ascent(
     value_loss, critic_gradient = jax.value_and_grad(critic_loss)(state.params["critic"])
     gradient = jax.tree.map(jnp.zeros_like, state.params)
     gradient |= {"actor": jax.tree.map(jnp.negative, ascent), "critic": critic_gradient}
-    weights, opt_state = descend(optimiser, gradient, state.optimiser, state.params)
+    weights, opt_state = descend(optimiser, gradient, state.optimiser, state.params, axes)
     return weights, opt_state, {"value_loss": value_loss}

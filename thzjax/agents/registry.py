@@ -29,7 +29,7 @@ class Kind(NamedTuple):
 
     Attributes:
       config: class of its hyper-parameters.
-      make: `(env, policy, config, total_updates) -> Agent`.
+      make: `(env, policy, config, total_updates, axes) -> Agent`.
       policies: the run configuration's `policy` values that it can learn.
     """
 
@@ -39,8 +39,11 @@ class Kind(NamedTuple):
 
 
 STOCHASTIC = ("structured", "paper", "residual", "equivariant", "unfolded")
+ALIASES = {"dppo": "ppo"}
+"""Learners that are another one, run with as many workers as users: paper A's DPPO, with its chief (Section IV)."""
 AGENTS: dict[str, Kind] = {
     "ppo": Kind(PPOConfig, make_ppo, STOCHASTIC),
+    "dppo": Kind(PPOConfig, make_ppo, STOCHASTIC),
     "a2c": Kind(A2CConfig, make_a2c, STOCHASTIC),
     "a3c": Kind(A3CConfig, make_a3c, STOCHASTIC),
     "reinforce": Kind(ReinforceConfig, make_reinforce, STOCHASTIC),
@@ -61,7 +64,7 @@ UNFOLDED_HYBRID = UnfoldedConfig(
 
 def unfolded_config(env: Environment) -> UnfoldedConfig:
     """Sizes of the unfolded policy that suit a system."""
-    return UNFOLDED_HYBRID if env.system.spec.streams > env.system.spec.users else UnfoldedConfig()
+    return UNFOLDED_HYBRID if env.system.spec.sensing_streams else UnfoldedConfig()
 
 
 def make_policy(env: Environment, config: LearnerConfig) -> Any:
@@ -78,7 +81,8 @@ def make_policy(env: Environment, config: LearnerConfig) -> Any:
             )
         return equivariant_policy(env, tuple(config.hidden), config.log_std)
     if isinstance(env.actions, Paper):
-        return PaperPolicy(spec.users, spec.antennas, spec.elements, 2**spec.phase_bits)
+        beams = spec.antennas * spec.user_streams
+        return PaperPolicy(spec.users, beams, spec.elements, 2**spec.phase_bits, shared=spec.user_antennas > 1)
     if hasattr(config, "policy"):
         return config.policy(env)
     return GaussianPolicy(env.actions.zeros(spec).shape[0], tuple(config.hidden), config.log_std)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from thzjax.agents.advantages import generalised_advantages
-from thzjax.agents.base import Agent, descend
+from thzjax.agents.base import Agent, descend, mean_over
 from thzjax.agents.on_policy import (
     OnPolicyConfig,
     TrainState,
@@ -42,7 +42,9 @@ class ReinforceConfig(OnPolicyConfig):
             raise ConfigError("num_envs=1 is its own baseline=true and leaves no gradient: use 2 or more")
 
 
-def make_reinforce(env: Environment, policy: Policy, config: ReinforceConfig, total_updates: int) -> Agent:
+def make_reinforce(
+    env: Environment, policy: Policy, config: ReinforceConfig, total_updates: int, axes: tuple[str, ...] = ()
+) -> Agent:
     """Primal-dual REINFORCE for an environment.
 
     Args:
@@ -50,6 +52,7 @@ def make_reinforce(env: Environment, policy: Policy, config: ReinforceConfig, to
       policy: fits the environment's action and observation maps; its value is not used.
       config: hyper-parameters.
       total_updates: length of the run, over which the learning rates fall.
+      axes: named axes that a batch is spread over (`thzjax.parallel`).
 
     Source: paper A, (25), with the return in place of the advantage; Williams, 1992.
     """
@@ -57,15 +60,15 @@ def make_reinforce(env: Environment, policy: Policy, config: ReinforceConfig, to
     optimiser = make_optimiser(config, total_updates)
 
     def init(key: Array, params: Any) -> TrainState:
-        return initial_state(env, policy, config, optimiser, key, params)
+        return initial_state(env, policy, config, optimiser, key, params, axes)
 
     def update(state: TrainState, params: Any) -> tuple[TrainState, dict[str, Array]]:
         key_rollout, key = jax.random.split(state.key)
         start = (state.env_states, state.obs)
         rolled = roll_out(env, policy, config, state.params, state.duals, start, params, key_rollout)
-        gradient, losses = score_gradient(policy, config, state.params, rolled.batch)
-        weights, opt_state = descend(optimiser, gradient, state.optimiser, state.params)
-        return finish_update(state, config, rolled, weights, opt_state, key, losses)
+        gradient, losses = score_gradient(policy, config, state.params, rolled.batch, axes)
+        weights, opt_state = descend(optimiser, gradient, state.optimiser, state.params, axes)
+        return finish_update(state, config, rolled, weights, opt_state, key, losses, axes)
 
     return Agent(init, update, policy, config.steps_per_update)
 
@@ -78,13 +81,16 @@ def returns(batch: Transition, gamma: float) -> Array:
 
 
 def score_gradient(
-    policy: Policy, config: ReinforceConfig, weights: Any, batch: Transition
+    policy: Policy, config: ReinforceConfig, weights: Any, batch: Transition, axes: tuple[str, ...] = ()
 ) -> tuple[Any, dict[str, Array]]:
-    """Gradient of mean(-G log pi(a|s)) - entropy bonus + the policy's own extra loss, and the parts of the loss."""
+    """Gradient of mean(-G log pi(a|s)) - entropy bonus + the policy's own extra loss, and the parts of the loss.
+
+    The baseline is the mean return over all of the batch, on other `axes` too.
+    """
     score_weight = returns(batch, config.gamma)
     if config.baseline:
         # Holding a return in its own baseline shrinks the gradient by 1 - 1/E and turns it nowhere.
-        score_weight = score_weight - jnp.mean(score_weight, axis=1, keepdims=True)
+        score_weight = score_weight - mean_over(jnp.mean(score_weight, axis=1, keepdims=True), axes)
 
     def loss(weights: Any) -> tuple[Array, dict[str, Array]]:
         log_prob, entropy = policy.log_prob_entropy(weights, batch.obs, batch.action)

@@ -87,7 +87,9 @@ class TanhGaussianPolicy(ActorCritic):
         return self.action_scale * jnp.tanh(self.centre(params, obs))
 
 
-def make_sac(env: Environment, policy: TanhGaussianPolicy, config: SACConfig, total_updates: int) -> Agent:
+def make_sac(
+    env: Environment, policy: TanhGaussianPolicy, config: SACConfig, total_updates: int, axes: tuple[str, ...] = ()
+) -> Agent:
     """SAC for an environment; arguments as in `off_policy.make_off_policy`. The policy has two critics.
 
     With the temperature alpha, the critics learn y = r + gamma (Q'_i(o', u') - alpha log pi(u'|o')), u' drawn from the
@@ -121,4 +123,4 @@ def make_sac(env: Environment, policy: TanhGaussianPolicy, config: SACConfig, to
         return loss + price_loss, {"entropy": entropy, "temperature": temperature}
 
     method = Method(explore, next_measures, actor_loss, targets=("critic",), bonus=True)
-    return make_off_policy(env, policy, method, config, total_updates)
+    return make_off_policy(env, policy, method, config, total_updates, axes)

@@ -49,7 +49,9 @@ def smoothed(action: Array, key: Array, deviation: float | Array, bound: float |
     return jnp.clip(action + noise, -1, 1)
 
 
-def make_td3(env: Environment, policy: DeterministicPolicy, config: TD3Config, total_updates: int) -> Agent:
+def make_td3(
+    env: Environment, policy: DeterministicPolicy, config: TD3Config, total_updates: int, axes: tuple[str, ...] = ()
+) -> Agent:
     """TD3 for an environment; arguments as in `off_policy.make_off_policy`. The policy has two critics.
 
     The critics learn y = r + gamma Q'_i(o', u') with u' the slow actor's action, smoothed by clipped noise, and i the
@@ -70,4 +72,4 @@ def make_td3(env: Environment, policy: DeterministicPolicy, config: TD3Config, t
         targets=("actor", "critic"),
         actor_every=config.actor_every,
     )
-    return make_off_policy(env, policy, method, config, total_updates)
+    return make_off_policy(env, policy, method, config, total_updates, axes)

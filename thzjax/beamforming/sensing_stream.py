@@ -16,6 +16,8 @@ SHARES = np.concatenate([[0.0], np.geomspace(1e-4, 1.0, 24)])
 """Where the bound is looked at first; it is convex in the share."""
 FINE = 16
 BISECTIONS = 8
+LARGEST_SHARE = 1 - 1e-6
+"""The users keep the rest: a share of 1, and by rounding more, would leave them the root of nothing."""
 MARGIN = 1e-3
 """The bound is brought this much under its limit, so that rounding does not lift it over."""
 
@@ -50,6 +52,7 @@ def with_sensing_stream(system: System, params: Any, channels: Any, reflection: 
         share = _least_share(system, params, channels, reflection, beamformer, stream)
     else:
         share = jnp.zeros_like(power)
+    share = jnp.minimum(share, LARGEST_SHARE)
     users = beamformer * as_complex(jnp.sqrt(1 - share))[..., None, None]
     return jnp.concatenate([users, stream * as_complex(jnp.sqrt(share))[..., None, None]], axis=-1)
 

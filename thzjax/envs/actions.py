@@ -15,7 +15,7 @@ from flax import struct
 from jax import Array, lax
 
 from thzjax.beamforming.designs import get_design
-from thzjax.beamforming.sensing_stream import with_sensing_stream
+from thzjax.beamforming.sensing_stream import LARGEST_SHARE, with_sensing_stream
 from thzjax.beamforming.subspace import lift
 from thzjax.envs.view import View, is_hybrid, num_directions, path_sum, stream_order, user_beams, view
 from thzjax.errors import ConfigError
@@ -153,7 +153,7 @@ def _with_share(spec: Spec, beamformer: Array, factor: Array) -> Array:
     power = jnp.sum(abs2(beamformer), axis=0)
     stream, total = jnp.sum(power[spec.users :]), jnp.sum(power)
     share = stream / jnp.where(total > 0, total, 1)
-    wanted = jnp.clip(factor * share, 0, 1)
+    wanted = jnp.clip(factor * share, 0, LARGEST_SHARE)
     # Not all for the stream or none: beside a share of 1 there is nothing to scale.
     wanted = jnp.where((share > 0) & (share < 1), wanted, share)
     more = jnp.sqrt(wanted / jnp.where(share > 0, share, 1))

@@ -28,6 +28,7 @@ from thzjax.experiment.evaluation import (
 )
 from thzjax.experiment.learned import learned_rules
 from thzjax.physics.beampattern import beam_pattern, pattern_grid, transmit_covariance
+from thzjax.physics.link import by_user
 from thzjax.systems.base import Design
 from thzjax.systems.scenario import Scenario, build
 
@@ -147,6 +148,14 @@ def validation_lines(config: RunConfig, result: Comparison) -> dict[str, float]:
                 jnp.mean(judgement.rate_feasible[: config.validation_channels])
             )
     return lines
+
+
+def user_patterns(scenario: Scenario, design: Design) -> np.ndarray:
+    """Beam pattern over p_ref of every user's own beams on the first channel, scaled to the constraints, `[K, L]`."""
+    system, params = build(scenario)
+    first = jax.tree.map(lambda x: x[0], system.meet(params, None, design))
+    own = transmit_covariance(by_user(first.beamformer, system.spec.users))
+    return np.asarray(beam_pattern(own, pattern_grid()) / params.p_ref_w)
 
 
 def mean_patterns(scenario: Scenario, designs: dict[str, Design]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from thzjax.agents.apg import APGConfig
 from thzjax.agents.base import Agent
 from thzjax.agents.ppo import PPOConfig
 from thzjax.agents.primal_dual import PrimalDualConfig
-from thzjax.agents.registry import AGENTS, UNFOLDED_HYBRID, LearnerConfig, make_policy
+from thzjax.agents.registry import AGENTS, ALIASES, UNFOLDED_HYBRID, LearnerConfig, make_policy
 from thzjax.agents.unfolded_random import Traced
 from thzjax.envs.actions import Paper, Residual, Structured, Whole
 from thzjax.envs.entities import EntityObservation
@@ -18,12 +18,14 @@ from thzjax.envs.environment import Environment
 from thzjax.envs.observations import PaperObservation, StructuredObservation, WholeObservation
 from thzjax.errors import ConfigError
 from thzjax.experiment.overrides import apply_overrides, from_json, to_json
+from thzjax.parallel import make_parallel, share
 from thzjax.systems.base import System
 from thzjax.systems.hris_scenario import HrisScenario
 from thzjax.systems.irs_scenario import IrsScenario
 from thzjax.systems.scenario import Scenario, preset
 
 CONFIGURATION_NAMES = ("default", "paper")
+ONE_ANTENNA = ("equivariant", "unfolded")
 HANDLERS = ("primal_dual", "projection", "penalty")
 QUICK_STEPS = {"apg": 20_000}
 """Steps of `--quick`, where they are not `QUICK`."""
@@ -43,6 +45,8 @@ class RunConfig:
       handler: "primal_dual" (constraints hold on average), "projection" (on every channel, by scaling, as far as that
         goes) or "penalty" (a fixed price on what violates).
       horizon: steps per episode.
+      workers: how many share the environments, each with random numbers of its own (`thzjax.parallel`). On how many
+        devices they run decides nothing and is no part of this; 1 is the learner by itself.
       seed: fixes everything random in the run.
       steps: environment steps, rounded up to whole logged chunks.
       validation_channels: fixed channels on which the learning curve is drawn.
@@ -59,6 +63,7 @@ class RunConfig:
     policy: str = "structured"
     handler: str = "primal_dual"
     horizon: int = 1
+    workers: int = 1
     seed: int = 0
     steps: int = 2_000_000
     validation_channels: int = 512
@@ -83,11 +88,18 @@ class RunConfig:
             raise ConfigError(f"handler {self.handler!r} is unknown: use one of {', '.join(HANDLERS)}")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"seed={self.seed} must lie in 0..2147483647")
-        for name in ("steps", "horizon", "validation_channels", "updates_per_record", "records_per_checkpoint"):
+        for name in (
+            "steps", "horizon", "workers", "validation_channels", "updates_per_record", "records_per_checkpoint"
+        ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
         if self.policy == "paper" and not isinstance(self.scenario, IrsScenario):
             raise ConfigError("policy 'paper' is paper A's: on paper B's system use structured, residual or unfolded")
+        if self.policy in ONE_ANTENNA and getattr(self.scenario, "user_antennas", 1) > 1:
+            raise ConfigError(
+                f"policy {self.policy!r} is for users with one antenna: use structured, residual or paper with "
+                f"user_antennas={self.scenario.user_antennas}"
+            )
         if self.policy == "paper" and self.scenario.phase_bits < 1:
             raise ConfigError("the paper configuration chooses discrete phases: set phase_bits to at least 1")
 
@@ -153,7 +165,8 @@ def default_run(agent: str, scenario: Scenario, configuration: str = "default", 
         raise ConfigError(f"agent {agent!r} is unknown: use one of {', '.join(AGENTS)}")
     if configuration not in CONFIGURATION_NAMES:
         raise ConfigError(f"configuration {configuration!r} is unknown: use one of {', '.join(CONFIGURATION_NAMES)}")
-    kind = AGENTS[agent]
+    kind, own = AGENTS[agent], ALIASES.get(agent, agent)
+    workers = scenario.num_users if agent in ALIASES else 1
     hybrid = isinstance(scenario, HrisScenario)
     if configuration == "paper":
         if "paper" not in kind.policies:
@@ -161,13 +174,14 @@ def default_run(agent: str, scenario: Scenario, configuration: str = "default", 
             raise ConfigError(f"{agent} has no paper configuration: use one of {known}")
         if policy not in (None, "paper"):
             raise ConfigError(f"--configuration paper learns policy 'paper': leave out --policy {policy}")
-        learner = kind.config(**_PAPER, **(_PAPER_PPO if agent == "ppo" else {}))
+        learner = kind.config(**_PAPER, **(_PAPER_PPO if own == "ppo" else {}))
         return RunConfig(
             agent=agent, policy="paper", scenario=scenario, learner=learner, horizon=50, steps=1_000_000,
-            updates_per_record=20,
+            updates_per_record=20, workers=workers,
         )  # fmt: skip
-    policy = policy or ("unfolded" if agent == "apg" else "structured")
-    suited = _SUITED.get((agent, policy), {"hidden": (32, 32)} if policy == "equivariant" else {})
+    several = getattr(scenario, "user_antennas", 1) > 1
+    policy = policy or ("unfolded" if agent == "apg" and not several else "structured")
+    suited = _SUITED.get((own, policy), {"hidden": (32, 32)} if policy == "equivariant" else {})
     learner = kind.config(**suited)
     if agent == "apg" and policy == "unfolded":
         learner = APG_HYBRID if hybrid else APG
@@ -178,12 +192,12 @@ def default_run(agent: str, scenario: Scenario, configuration: str = "default", 
         steps = OFF_POLICY_STEPS
     elif policy == "unfolded":
         steps, updates = UNFOLDED_STEPS, 10
-    elif agent == "ppo":
+    elif own == "ppo":
         updates = 8
     return RunConfig(
         agent=agent, policy=policy, scenario=scenario, learner=learner, steps=steps, updates_per_record=updates,
         handler="projection" if agent == "apg" or policy == "unfolded" else "primal_dual",
-        validation_channels=128 if hybrid else 512,
+        validation_channels=128 if hybrid else 512, workers=workers,
     )  # fmt: skip
 
 
@@ -197,6 +211,7 @@ def resolve(
     quick: bool = False,
     overrides: Sequence[str] = (),
     policy: str | None = None,
+    workers: int | None = None,
 ) -> RunConfig:
     """The configuration of a run from a preset, a named configuration and overrides.
 
@@ -206,7 +221,7 @@ def resolve(
     base = default_run(agent, preset(preset_name), configuration, policy)
     handler = handler or base.handler
     learner = base.learner
-    if preset_name in PAPER_CLIP and agent == "ppo":
+    if preset_name in PAPER_CLIP and ALIASES.get(agent, agent) == "ppo":
         learner = dataclasses.replace(learner, clip=PAPER_CLIP[preset_name])
     prices = learner.primal_dual
     if handler == "projection" and not isinstance(base.scenario, HrisScenario):
@@ -218,7 +233,13 @@ def resolve(
     if steps is None:
         steps = min(base.steps, QUICK_STEPS.get(agent, QUICK)) if quick else base.steps
     config = dataclasses.replace(base, preset=preset_name, handler=handler, seed=seed, steps=steps, learner=learner)
-    return apply_overrides(config, overrides)
+    if workers is not None:
+        config = dataclasses.replace(config, workers=workers)
+    config = apply_overrides(config, overrides)
+    if workers is None and agent in ALIASES:
+        # As many as users, also where an option changes their number; an option for the workers goes before.
+        config = apply_overrides(dataclasses.replace(config, workers=config.scenario.num_users), overrides)
+    return config
 
 
 def read_config(path: Path) -> RunConfig:
@@ -269,6 +290,16 @@ def make_environment(config: RunConfig, system: System) -> Environment:
     )
 
 
-def make_agent(config: RunConfig, env: Environment) -> Agent:
-    """The learner of a run."""
-    return AGENTS[config.agent].make(env, make_policy(env, config.learner), config.learner, config.total_updates)
+def make_agent(config: RunConfig, env: Environment, devices: int = 1) -> Agent:
+    """The learner of a run; that of several devices runs inside `parallel.on_devices`.
+
+    Raises:
+      ConfigError: hyper-parameters that the workers cannot share.
+    """
+    kind, learner = AGENTS[config.agent], share(config.learner, config.workers)
+
+    def make(axes: tuple[str, ...]) -> Agent:
+        return kind.make(env, make_policy(env, learner), learner, config.total_updates, axes)
+
+    # One worker is no axis of length 1: its numbers are those of the learner by itself, to the bit.
+    return make(()) if config.workers == 1 else make_parallel(make, config.workers, devices)

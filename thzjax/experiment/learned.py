@@ -55,7 +55,8 @@ def policy_names(folders: Sequence[Path]) -> dict[str, list[Path]]:
             policy = [config.policy] if config.policy != default_run(config.agent, config.scenario).policy else []
             usual = default_run(config.agent, config.scenario, policy=config.policy)
             handler = [config.handler] if config.handler != usual.handler else []
-            parts = [config.agent, *policy, *handler, *([label] if label else [])]
+            workers = [f"{config.workers} workers"] if config.workers != usual.workers else []
+            parts = [config.agent, *policy, *handler, *workers, *([label] if label else [])]
             named.append((", ".join(parts + ([f"{len(runs)} seeds"] if len(runs) > 1 else [])), folder, runs))
     names = [name for name, _, _ in named]
     return {name if names.count(name) == 1 else f"{name} ({folder})": runs for name, folder, runs in named}

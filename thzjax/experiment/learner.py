@@ -30,11 +30,14 @@ class Learner:
         return jax.jit(self.agent.init)(stream_key(self.config.seed, TRAIN), self.params)
 
 
-def make_learner(config: RunConfig) -> Learner:
-    """Build a run's parts; a configuration that cannot work is refused here, before anything is traced."""
+def make_learner(config: RunConfig, devices: int = 1) -> Learner:
+    """Build a run's parts; a configuration that cannot work is refused here, before anything is traced.
+
+    With several devices the agent's update runs inside `parallel.on_devices`; its state is the same.
+    """
     system, params = build(config.scenario)
     env = make_environment(config, system)
-    return Learner(config, env, params, make_agent(config, env))
+    return Learner(config, env, params, make_agent(config, env, devices))
 
 
 def draw_validation(learner: Learner) -> Any:

@@ -47,6 +47,7 @@ class PatternData:
       channel_errors: beam-pattern error of the learned design on each held-out channel, as designed, `[C]`.
       threshold: largest error allowed, or None.
       silence_error, least_error: error of transmitting nothing, and the least any beamformer can reach.
+      users: what each user's beams radiate on the first held-out channel, over p_ref, `[K, L]`.
     """
 
     grid_deg: np.ndarray
@@ -57,6 +58,7 @@ class PatternData:
     threshold: float | None
     silence_error: float
     least_error: float
+    users: np.ndarray
 
     @property
     def references(self) -> str:
@@ -284,6 +286,12 @@ def _pattern_pictures(pattern: PatternData, records: Sequence[Mapping[str, Any]]
             plotting.beam_patterns(pattern.grid_deg, pattern.desired, pattern.patterns, pattern.p_ref_w),
             "Mean over held-out channels, band from 10 to 90 % of them, after the scaling to the threshold. "
             + references,
+        ),
+        Picture(
+            "user_beam_patterns",
+            "Beam pattern of each user",
+            plotting.user_beam_patterns(pattern.grid_deg, pattern.desired, pattern.users, pattern.p_ref_w),
+            "The learned design on the first held-out channel, after the scaling: what each user's beams radiate.",
         ),
         Picture(
             "pattern_error",

@@ -15,6 +15,7 @@ from thzjax.experiment.compare import (
     Say,
     compare,
     mean_patterns,
+    user_patterns,
     validation_lines,
 )
 from thzjax.experiment.config import RunConfig, read_config
@@ -180,6 +181,7 @@ def _pattern_data(scenario: Scenario, result: Comparison, learned: int) -> Patte
         channel_errors=result.judgements[learned].measures["pattern_error"],
         threshold=scenario.pattern_threshold if "beam_pattern" in scenario.constraints else None,
         silence_error=float(params.pattern.constant),
+        users=user_patterns(scenario, result.designs[learned]),
         least_error=least_pattern_error(params.pattern, scenario.num_antennas, scenario.power_w, scenario.p_ref_w),
     )
 

@@ -14,6 +14,7 @@ from thzjax.experiment.config import RunConfig, make_agent
 from thzjax.experiment.evaluation import TRAIN, stream_key
 from thzjax.experiment.learner import Learner, draw_validation, make_chunk, make_learner, validate
 from thzjax.experiment.overrides import apply_overrides, differences, get_field, replace_field
+from thzjax.parallel import choose_devices, on_devices
 
 
 class Together(NamedTuple):
@@ -36,17 +37,27 @@ class Together(NamedTuple):
     join: Callable[[Sequence[Any]], Any]
 
 
-def make_together(configs: Sequence[RunConfig]) -> Together:
+def make_together(configs: Sequence[RunConfig], devices: int | None = None) -> Together:
     """One program for runs that differ in their seeds, in learning options that are real numbers, and in physics.
 
+    Args:
+      configs: the runs.
+      devices: how many local ones the workers of a single run are spread over; by default as many as divide them.
+
     Raises:
-      ConfigError: runs that differ in anything that shapes or branches depend on, naming it.
+      ConfigError: runs that differ in anything that shapes or branches depend on, naming it; or devices that cannot be.
     """
-    first = make_learner(configs[0])
+    if len(configs) > 1:
+        if devices not in (None, 1):
+            raise ConfigError(f"devices={devices} are for a single run: train runs side by side on 1, or one by one")
+        devices = 1
+    devices = choose_devices(configs[0].workers, devices)
+    first = make_learner(configs[0], devices)
     if len(configs) == 1:
+        chunk = make_chunk(first)
         return Together(
             init=first.init,
-            chunk=jax.jit(make_chunk(first), donate_argnums=0),
+            chunk=jax.jit(chunk, donate_argnums=0) if devices == 1 else on_devices(chunk, devices),
             validate=jax.jit(functools.partial(validate, first)),
             validation_channels=lambda: draw_validation(first),
             split=lambda tree: [tree],

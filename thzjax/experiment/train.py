@@ -72,7 +72,9 @@ def create_run_folder(folder: Path, config: RunConfig) -> None:
     write_atomically(folder / "config.json", config_json(config))
 
 
-def create_runs(folder: Path, config: RunConfig, seeds: int, sweep: Sequence[str]) -> dict[Path, RunConfig]:
+def create_runs(
+    folder: Path, config: RunConfig, seeds: int, sweep: Sequence[str], devices: int | None = None
+) -> dict[Path, RunConfig]:
     """Make the folders of runs side by side in one folder: `seeds` of each value that `--sweep` texts list.
 
     Raises:
@@ -81,19 +83,21 @@ def create_runs(folder: Path, config: RunConfig, seeds: int, sweep: Sequence[str
     labels = expand(config, seeds, [parse_sweep(text) for text in sweep])
     runs = {folder / name: run for named in labels.values() for name, run in named.items()}
     refuse_existing(folder)
-    make_together(list(runs.values()))
+    make_together(list(runs.values()), devices)
     for path, run in runs.items():
         create_run_folder(path, run)
     write_together(folder, {label: list(named) for label, named in labels.items()})
     return runs
 
 
-def run_training(config: RunConfig, folder: Path, progress: Any) -> int:
+def run_training(config: RunConfig, folder: Path, progress: Any, devices: int | None = None) -> int:
     """Train one run to the end; see `run_together`, which does the same for several at once."""
-    return run_together([config], [folder], progress)
+    return run_together([config], [folder], progress, devices)
 
 
-def run_together(configs: Sequence[RunConfig], folders: Sequence[Path], progress: Any) -> int:
+def run_together(
+    configs: Sequence[RunConfig], folders: Sequence[Path], progress: Any, devices: int | None = None
+) -> int:
     """Train runs side by side to the end from wherever their folders stand; the status is 0, or 130 after Ctrl-C.
 
     Several runs are one program, `vmap`ped over what tells them apart (`experiment.together`). Every number in
@@ -105,12 +109,14 @@ def run_together(configs: Sequence[RunConfig], folders: Sequence[Path], progress
       folders: the run folders.
       progress: `start(config, done, runs)`, `update(record, metrics, steps_per_second, seconds_left)` with the mean
         metrics of the runs, `stop()`.
+      devices: how many local ones the workers of a single run are spread over; by default as many as divide them. A
+        run may go on with another number, and then agrees to rounding.
 
     Raises:
       ConfigError: a checkpoint that cannot be used, or runs that differ in more than one program can hold.
       Diverged: a metric of some run stopped being finite; the others have gone on to the end.
     """
-    together = make_together(configs)
+    together = make_together(configs, devices)
     runs = [_Run(config, folder) for config, folder in zip(configs, folders, strict=True)]
     config, records = configs[0], configs[0].records
     with contextlib.ExitStack() as stack:

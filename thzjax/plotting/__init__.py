@@ -7,6 +7,7 @@ from thzjax.plotting.designs import beam_patterns as beam_patterns
 from thzjax.plotting.designs import constraint_violations as constraint_violations
 from thzjax.plotting.designs import method_comparison as method_comparison
 from thzjax.plotting.designs import pattern_error_histogram as pattern_error_histogram
+from thzjax.plotting.designs import user_beam_patterns as user_beam_patterns
 from thzjax.plotting.learning import capacity_against_episodes as capacity_against_episodes
 from thzjax.plotting.learning import learning_curve as learning_curve
 from thzjax.plotting.learning import multipliers as multipliers

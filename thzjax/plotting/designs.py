@@ -40,25 +40,50 @@ def beam_patterns(
       p_ref_w: power that counts as 1 [W].
     """
     figure, ax = new_axes(3.6)
-    grid = np.asarray(grid_deg, dtype=float)
-    every = slice(None, None, max(1, len(grid) // 300))
-    desired = np.asarray(desired, dtype=float)
+    grid, every = _directions(ax, grid_deg, desired, p_ref_w)
+    for (colour, dash), (label, pattern) in zip(itertools.cycle(LOOKS), patterns.items(), strict=False):
+        low, mean, high = (np.asarray(pattern[key], dtype=float)[every] for key in ("low", "mean", "high"))
+        ax.fill_between(grid[every], low, high, color=colour, alpha=0.16, linewidth=0)
+        ax.plot(grid[every], mean, color=colour, linestyle=dash, label=f"{label}, error {float(pattern['error']):.2f}")
+    ax.set_ylim(bottom=0)
+    legend(figure, ax, columns=2 if len(patterns) > 2 else 3)
+    return figure
+
+
+@styled
+def user_beam_patterns(grid_deg: np.ndarray, desired: np.ndarray, patterns: np.ndarray, p_ref_w: float) -> "Figure":
+    """What each user's beams radiate on one channel, and all together.
+
+    Args:
+      grid_deg, desired, p_ref_w: as in `beam_patterns`.
+      patterns: in units of p_ref, `[K, L]`.
+    """
+    figure, ax = new_axes(3.6)
+    grid, every = _directions(ax, grid_deg, desired, p_ref_w)
+    patterns = np.asarray(patterns, dtype=float)
+    ax.plot(grid[every], patterns.sum(axis=0)[every], color=INK, linewidth=2, label="all users")
+    for (colour, dash), k in zip(itertools.cycle(LOOKS[:4]), range(len(patterns)), strict=False):
+        ax.plot(grid[every], patterns[k][every], color=colour, linestyle=dash, label=f"user {k + 1}")
+    ax.set_ylim(bottom=0)
+    legend(figure, ax, columns=3)
+    return figure
+
+
+LOOKS = [(BLUE, "-"), (VERMILLION, "--"), (GREEN, "-."), (PURPLE, ":"), (INK, "-")]
+
+
+def _directions(ax: "Axes", grid_deg: np.ndarray, desired: np.ndarray, p_ref_w: float) -> tuple[np.ndarray, slice]:
+    """Axes of a beam pattern with the desired one; (directions [deg], those worth drawing)."""
+    grid, desired = np.asarray(grid_deg, dtype=float), np.asarray(desired, dtype=float)
     turns = np.diff(desired) != 0
     ends = np.r_[True, turns] | np.r_[turns, True]  # both sides of every edge draw the same steps
     ends[[0, -1]] = True
     ax.fill_between(grid[ends], desired[ends], step="mid", color="#cfcfcf", linewidth=0, label="desired")
-    looks = [(BLUE, "-"), (VERMILLION, "--"), (GREEN, "-."), (PURPLE, ":"), (INK, "-")]
-    for (colour, dash), (label, pattern) in zip(itertools.cycle(looks), patterns.items(), strict=False):
-        low, mean, high = (np.asarray(pattern[key], dtype=float)[every] for key in ("low", "mean", "high"))
-        ax.fill_between(grid[every], low, high, color=colour, alpha=0.16, linewidth=0)
-        ax.plot(grid[every], mean, color=colour, linestyle=dash, label=f"{label}, error {float(pattern['error']):.2f}")
     ax.set_xlim(grid[0], grid[-1])
     ax.set_xticks(np.arange(np.ceil(grid[0] / 30) * 30, grid[-1] + 1e-6, 30))
-    ax.set_ylim(bottom=0)
     power = f"radiated power / p_ref\n(p_ref = {1e3 * p_ref_w:.3g} mW)"
     ax.set(xlabel="direction from broadside [deg]", ylabel=power)
-    legend(figure, ax, columns=2 if len(patterns) > 2 else 3)
-    return figure
+    return grid, slice(None, None, max(1, len(grid) // 300))
 
 
 @styled
