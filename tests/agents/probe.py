@@ -15,8 +15,11 @@ class ProbeChannels:
     """What an episode shows: a number in [-1, 1], stored where channels keep their precision."""
 
     direct: jax.Array
-    bs_to_surface: jax.Array
     signal: jax.Array
+
+    @property
+    def bs_to_surface(self):
+        return self.direct
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Probe:
 
     def sample(self, key, params):
         signal = jax.random.uniform(key, (1,), minval=-1, maxval=1)
-        return ProbeChannels(jnp.zeros((1, 1), jnp.complex64), jnp.zeros((1, 1), jnp.complex64), signal)
+        return ProbeChannels(jnp.zeros((1, 1), jnp.complex64), signal)
 
     def snap(self, params, channels, phase_rad):
         return cis(phase_rad)

@@ -75,6 +75,26 @@ def test_any_finite_action_gives_a_finite_design_within_the_powers(size):
         assert float(jnp.min(outcome.slack[name])) >= -1e-5, name
 
 
+def test_structured_actions_have_finite_gradients_with_and_without_a_need_to_sense():
+    """Where the bound holds without a sensing stream its share is 0, whose root has no slope."""
+    for limit, needed in ((1e-4, False), (3e-6, True)):
+        env, params = make()
+        params = params.replace(max_crb_rad2=jnp.asarray(limit, params.max_crb_rad2.dtype))
+        channels = drops(env, params)
+        actions = 0.05 * jax.random.normal(jax.random.key(1), (DROPS, 61))
+
+        def rate(action, channels, env=env, params=params):
+            reflection = env.system.snap(params, channels, jnp.zeros((env.system.spec.elements,)))
+            design, _ = env.design(params, env.begin(params, channels, reflection), action)
+            power = jnp.sum(jnp.abs(design.beamformer[:, -1]) ** 2)
+            return jnp.sum(env.system.outcome(params, channels, design).rates), power
+
+        slopes, sensing = jax.jit(jax.vmap(jax.grad(rate, has_aux=True)))(actions, channels)
+        assert bool(jnp.all(jnp.isfinite(slopes)))
+        assert bool(jnp.all(jnp.any(slopes != 0, axis=-1)))
+        assert bool(jnp.any(sensing > 0)) == needed
+
+
 def test_order_and_phase_of_users_do_not_matter():
     env, params = make()
     channels = drops(env, params)

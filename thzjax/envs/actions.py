@@ -154,10 +154,10 @@ def _with_share(spec: Spec, beamformer: Array, factor: Array) -> Array:
     stream, total = jnp.sum(power[spec.users :]), jnp.sum(power)
     share = stream / jnp.where(total > 0, total, 1)
     wanted = jnp.clip(factor * share, 0, LARGEST_SHARE)
-    # Not all for the stream or none: beside a share of 1 there is nothing to scale.
-    wanted = jnp.where((share > 0) & (share < 1), wanted, share)
-    more = jnp.sqrt(wanted / jnp.where(share > 0, share, 1))
-    less = jnp.sqrt((1 - wanted) / jnp.where(share < 1, 1 - share, 1))
+    # Beside a share of all or nothing there is nothing to scale, and roots of 0 would have no gradient.
+    both = (share > 0) & (share < 1)
+    more = jnp.sqrt(jnp.where(both, wanted / jnp.where(both, share, 1), 1))
+    less = jnp.sqrt(jnp.where(both, (1 - wanted) / jnp.where(both, 1 - share, 1), 1))
     scale = jnp.where(jnp.arange(spec.streams) < spec.users, less, more)
     return beamformer * as_complex(scale)[None, :]
 
