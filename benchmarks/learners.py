@@ -1,40 +1,42 @@
 """Every learner on one preset, several seeds side by side: rates with intervals, time to learn, time per channel.
 
     python benchmarks/learners.py paper-a --seeds 5 --steps 400000 --out runs/learners-a
-    python benchmarks/learners.py paper-b --seeds 5 --steps 100000 --out runs/learners-b
+    python benchmarks/learners.py paper-b --seeds 5 --steps 200000 --out runs/learners-b
+    python benchmarks/learners.py paper-a-mimo --seeds 5 --steps 400000 --only dppo ppo a3c --out runs/learners-mimo
 
 One JSON line for each learner, on standard output and in OUT/learners.jsonl; a learner that is there already is passed
-over, so an interrupted comparison goes on. Clock times are those of
-all seeds together.
+over, so an interrupted comparison goes on, and so is one that cannot learn on the preset, with the reason. Clock times
+are those of all seeds together.
 """
 
 import argparse
 import json
 import statistics
+import sys
 import time
 from pathlib import Path
 
 import jax
 import numpy as np
 
+from thzjax.errors import ConfigError
 from thzjax.experiment.compare import HELD_OUT_SEED, compare
-from thzjax.experiment.config import read_config, resolve
+from thzjax.experiment.config import RunConfig, read_config, resolve
 from thzjax.experiment.evaluation import HELD_OUT, compile_rules, draw_channels, stream_key, time_rule
 from thzjax.experiment.files import append_record, read_records
 from thzjax.experiment.learned import learned_rules, runs_in
 from thzjax.experiment.progress import TrainingProgress
 from thzjax.experiment.train import create_runs, run_together
-from thzjax.systems.irs_scenario import IrsScenario
-from thzjax.systems.scenario import build, preset
+from thzjax.systems.scenario import build
 
 LEARNERS = {
-    "apg, unfolded": {"agent": "apg"},
+    "apg, unfolded": {"agent": "apg", "policy": "unfolded"},
     "apg, equivariant": {"agent": "apg", "policy": "equivariant"},
     "apg, structured": {"agent": "apg", "policy": "structured"},
-    **{name: {"agent": name} for name in ("ppo", "a2c", "a3c", "reinforce", "ddpg", "td3", "sac")},
+    **{name: {"agent": name} for name in ("ppo", "dppo", "a2c", "a3c", "reinforce", "ddpg", "td3", "sac")},
     "ppo, equivariant": {"agent": "ppo", "policy": "equivariant"},
     "ppo, unfolded": {"agent": "ppo", "policy": "unfolded"},
-    **{f"{name}, paper": {"agent": name, "configuration": "paper"} for name in ("ppo", "a2c", "a3c")},
+    **{f"{name}, paper": {"agent": name, "configuration": "paper"} for name in ("ppo", "dppo", "a2c", "a3c")},
 }
 
 
@@ -53,17 +55,20 @@ def main() -> None:
     done = {record["learner"] for record in read_records(lines)}
     for name in given.only:
         options = LEARNERS[name]
-        if name in done or ("configuration" in options and not isinstance(preset(given.preset), IrsScenario)):
+        if name in done:
             continue
-        record = measure(name, options, given)
+        try:
+            config = resolve(given.preset, steps=None if options["agent"] == "apg" else given.steps, **options)
+        except ConfigError as refusal:
+            print(f"{name}: {refusal}", file=sys.stderr)
+            continue
+        record = measure(name, config, given)
         append_record(lines, record)
         print(json.dumps(record), flush=True)
 
 
-def measure(name: str, options: dict[str, str], given: argparse.Namespace) -> dict[str, object]:
+def measure(name: str, config: RunConfig, given: argparse.Namespace) -> dict[str, object]:
     """One learner: all seeds trained in one program, judged on the held-out channels."""
-    steps = None if options["agent"] == "apg" else given.steps
-    config = resolve(given.preset, steps=steps, **options)
     folder = given.out / name.replace(", ", "-")
     if not folder.exists():
         create_runs(folder, config, given.seeds, ())
