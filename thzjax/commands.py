@@ -58,7 +58,7 @@ def train(
       thzjax train paper-a --agent dppo
       thzjax train --resume runs/demo
 
-    Ctrl-C saves and stops with status 130; --resume goes on to the same final numbers.
+    Ctrl-C saves and stops with status 130, SIGTERM with 143; --resume goes on to the same final numbers.
 
     Args:
       preset: scenario to train on; `thzjax info` lists them.
@@ -89,7 +89,7 @@ def train(
     from thzjax.experiment.learner import make_learner
     from thzjax.experiment.overrides import apply_overrides
     from thzjax.experiment.progress import TrainingProgress
-    from thzjax.experiment.train import INTERRUPTED, Diverged, create_run_folder, create_runs, run_together
+    from thzjax.experiment.train import STOPS, Diverged, create_run_folder, create_runs, run_together
     from thzjax.parallel import choose_devices
 
     given = (agent, configuration, handler, seed, steps, out, quick, config, overrides, policy, seeds, sweep, workers)
@@ -127,7 +127,7 @@ def train(
     except Diverged as error:
         say(f"thzjax: {error}")
         return FAILED
-    if status == INTERRUPTED:
+    if status in STOPS.values():
         say(f"stopped and saved; go on with: thzjax train --resume {folder}")
         return status
     say(f"trained: {folder}")

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import shutil
+import signal
 
 import jax
 import jax.numpy as jnp
@@ -79,6 +81,26 @@ def test_a_broken_run_ends_with_the_same_bytes(finished, tmp_path, stop_at):
     with (folder / "metrics.jsonl").open("a") as file:
         file.write('{"record": 99, "half a li')  # a kill in the middle of a write
     assert training.run_training(read_config(folder / "config.json"), folder, Silent()) == 0
+    assert (folder / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_stops_with_its_status_and_the_run_goes_on(finished, tmp_path, number, status):
+    class Signalled(Silent):
+        def update(self, record, *others):
+            if record == 3:
+                os.kill(os.getpid(), number)
+
+    _, whole = finished
+    folder = tmp_path / "stopped"
+    config = start(folder)
+    before = [signal.getsignal(n) for n in training.STOPS]
+    assert training.run_training(config, folder, Signalled()) == status
+    # Asked after record 3: that one is whole and saved, though no checkpoint was due.
+    with Checkpoints(folder) as checkpoints:
+        assert checkpoints.latest() == 3
+    assert [signal.getsignal(n) for n in training.STOPS] == before
+    assert training.run_training(config, folder, Silent()) == 0
     assert (folder / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
 
 

@@ -23,7 +23,8 @@ from thzjax.experiment.learned import write_together
 from thzjax.experiment.sweep_spec import parse_sweep
 from thzjax.experiment.together import expand, make_together
 
-INTERRUPTED = 130
+STOPS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+"""Exit status after a signal that stops a run between two chunks: Ctrl-C, and what a scheduler sends."""
 
 
 class Diverged(RuntimeError):
@@ -98,7 +99,7 @@ def run_training(config: RunConfig, folder: Path, progress: Any, devices: int | 
 def run_together(
     configs: Sequence[RunConfig], folders: Sequence[Path], progress: Any, devices: int | None = None
 ) -> int:
-    """Train runs side by side to the end from wherever their folders stand; the status is 0, or 130 after Ctrl-C.
+    """Train runs side by side to the end from wherever their folders stand; the status is 0, or one of `STOPS`.
 
     Several runs are one program, `vmap`ped over what tells them apart (`experiment.together`). Every number in
     `metrics.jsonl` follows from the configurations alone, so two runs agree to the byte, and so does a run that was
@@ -164,7 +165,7 @@ def run_together(
                     if not run.diverged:
                         run.checkpoints.save(record, one, run.config)
             if interrupt.asked and record < records:
-                return INTERRUPTED
+                return interrupt.asked
     if complaints := [run.diverged for run in runs if run.diverged]:
         raise Diverged("; ".join(complaints))
     return 0
@@ -240,23 +241,27 @@ def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
 
 
 class _Interrupt:
-    """Turns the first Ctrl-C into a request to stop after the present chunk; a second one stops at once."""
+    """Turns the first signal of `STOPS` into a request to stop after the present chunk; a second Ctrl-C stops at once.
+
+    `asked` is the status to end with, 0 while nothing was asked.
+    """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked = 0
+        self._before: dict[signal.Signals, Any] = {}
 
     def _handle(self, number: int, frame: Any) -> None:
-        if self.asked:
+        if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.asked = True
+        self.asked = self.asked or STOPS[signal.Signals(number)]
 
     def __enter__(self) -> "_Interrupt":
         try:
-            self._before = signal.signal(signal.SIGINT, self._handle)
+            self._before = {number: signal.signal(number, self._handle) for number in STOPS}
         except ValueError:  # not the main thread: a notebook's kernel handles Ctrl-C itself
-            self._before = None
+            self._before = {}
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for number, before in self._before.items():
+            signal.signal(number, before)
