@@ -40,5 +40,5 @@ def test_the_package_is_typed():
 def test_the_public_beamforming_names():
     assert sorted(thzjax.beamforming.__all__) == [
         "DESIGNS", "aligned_reflections", "clip_rows", "focused", "get_design", "mrt", "rzf", "scale_per_antenna",
-        "scale_total", "wmmse", "zf",
+        "scale_total", "wmmse", "wmmse_mimo", "zf",
     ]  # fmt: skip

@@ -75,7 +75,7 @@ def drawn(kind):
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def solved(method, surface, system, params, channels, key):
-    TRACES[method, surface, system, channels.direct.shape[:-2], channels.direct.dtype.name] += 1
+    TRACES[method, surface, system, channels.bs_to_surface.shape[:-2], channels.direct.dtype.name] += 1
     return get_design(method, surface)(system, params, channels, key)
 
 

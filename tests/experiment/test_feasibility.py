@@ -18,6 +18,7 @@ CHANNELS = 8
 SWEEPS = {
     "paper-a": {"antenna_power": "power_w=0.00125", "beam_pattern": ""},
     "paper-a-literal": {"antenna_power": ""},
+    "paper-a-mimo": {"antenna_power": "power_w=0.00125", "beam_pattern": ""},
     "paper-b": {
         "min_sinr": "p_bs_dbm=30",
         "bs_power": "",

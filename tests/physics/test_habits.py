@@ -339,6 +339,12 @@ CASES = {
         ),
         "complex",
     ),
+    "by_user": Case(
+        lambda W: link.by_user(W, 3),
+        lambda s: (complex_normal(s, 4, 6),),
+        "complex",
+    ),
+    "side_by_side": Case(link.side_by_side, lambda s: (complex_normal(s, 3, 4, 2),), "complex"),
     "mimo_rates": Case(
         lambda H, W: link.mimo_rates(H, W, 0.3),
         lambda s: (complex_normal(s, 3, 2, 4), complex_normal(s + 1, 3, 4, 2)),
