@@ -43,6 +43,11 @@ def train(
     workers: int | None = None,
     devices: int | None = None,
     report: bool = True,
+    distributed: bool = False,
+    coordinator: str | None = None,
+    num_processes: int | None = None,
+    process_id: int | None = None,
+    initialization_timeout: int = 300,
 ) -> int:
     """Train a learner on a preset, then judge it beside the classical designs and write a report.
 
@@ -57,8 +62,10 @@ def train(
       thzjax train paper-a --seeds 3 --sweep actor_rate=1e-2,1e-3,1e-4 critic_rate=2e-2,2e-3,2e-4
       thzjax train paper-a --agent dppo
       thzjax train --resume runs/demo
+      thzjax train paper-a --workers 4 --distributed --coordinator 10.0.0.1:29500 --num-processes 2 --process-id 0
 
-    Ctrl-C saves and stops with status 130, SIGTERM with 143; --resume goes on to the same final numbers.
+    Ctrl-C saves and stops with status 130, SIGTERM (what a scheduler sends before it takes the machine back) with 143;
+    --resume goes on to the same final numbers. Status 1: training failed, as on a full disk; 2: bad input.
 
     Args:
       preset: scenario to train on; `thzjax info` lists them.
@@ -72,7 +79,8 @@ def train(
       steps: environment steps; default by configuration.
       out: run folder to make; default runs/PRESET-AGENT-SEED, or runs/PRESET-AGENT of several runs.
       quick: a run of about a minute, report included, for trying things.
-      resume: run folder to go on with; takes no other option but --devices and --report.
+      resume: run folder to go on with; takes no other option but --devices, --report and those of several
+        processes.
       config: a config.json to start from instead of a preset.
       overrides: options of the scenario or learner, such as power_w=0.01 learner.clip=0.1.
       seeds: train so many seeds side by side in one program, from --seed on.
@@ -83,52 +91,32 @@ def train(
       devices: local devices to spread the workers over, which changes no number beyond rounding; default as many as
         divide the workers.
       report: evaluate and write the report when training ends.
+      distributed: this is one of several processes that train one run of several workers; all share a file system.
+      coordinator: HOST:PORT of process 0, the same for all; where Slurm, Open MPI or a TPU pod tells, leave it out.
+      num_processes: how many processes.
+      process_id: which of them this is, from 0; process 0 writes the run folder.
+      initialization_timeout: seconds to wait for the other processes.
     """
-    from thzjax.experiment.config import read_config, resolve
-    from thzjax.experiment.learned import runs_in
-    from thzjax.experiment.learner import make_learner
-    from thzjax.experiment.overrides import apply_overrides
-    from thzjax.experiment.progress import TrainingProgress
-    from thzjax.experiment.train import STOPS, Diverged, create_run_folder, create_runs, run_together
-    from thzjax.parallel import choose_devices
+    from thzjax.distributed import Elsewhere, first, member, part
 
-    given = (agent, configuration, handler, seed, steps, out, quick, config, overrides, policy, seeds, sweep, workers)
-    untouched = ("ppo", "default", None, 0, None, None, False, None, (), None, 1, (), None)
-    if resume is not None:
-        if preset is not None or given != untouched:
-            raise ConfigError("--resume takes the run's own configuration: give no preset and no other option")
-        folder = resume
-        runs = {run: read_config(run / "config.json") for each in runs_in(resume).values() for run in each}
-    else:
-        if (preset is None) == (config is None):
-            raise ConfigError("name a preset (such as paper-a), or give --config FILE or --resume RUN")
-        if config is not None:
-            if (agent, configuration, handler, seed, steps, quick, policy, workers) != (
-                *untouched[:5],
-                False,
-                None,
-                None,
-            ):
-                raise ConfigError("--config FILE holds every option: change some of them with --set NAME=VALUE")
-            run = apply_overrides(read_config(config), overrides)
-        else:
-            run = resolve(preset, agent, configuration, handler, seed, steps, quick, overrides, policy, workers)
-        make_learner(run)
-        choose_devices(run.workers, devices)
-        if seeds == 1 and not sweep:
-            folder = out or Path("runs") / f"{run.preset}-{run.agent}-{run.seed}"
-            create_run_folder(folder, run)
-            runs = {folder: run}
-        else:
-            folder = out or Path("runs") / f"{run.preset}-{run.agent}"
-            runs = create_runs(folder, run, seeds, sweep, devices)
-    try:
-        status = run_together(list(runs.values()), list(runs), TrainingProgress(), devices)
-    except Diverged as error:
-        say(f"thzjax: {error}")
-        return FAILED
+    with member(distributed, coordinator, num_processes, process_id, initialization_timeout):
+        from thzjax.experiment.progress import TrainingProgress
+        from thzjax.experiment.train import STOPS, Diverged, Unwritable, run_together
+
+        given = (agent, configuration, handler, seed, steps, quick, policy, workers)
+        folder, runs = _runs_to_train(preset, given, out, resume, config, overrides, seeds, sweep, devices)
+        try:
+            status = run_together(list(runs.values()), list(runs), TrainingProgress(), devices)
+        except (Diverged, Unwritable, Elsewhere) as error:
+            if first() or isinstance(error, Elsewhere):
+                say(f"thzjax: {error}")
+            status = FAILED
+        part()
+    if not first():
+        return status
     if status in STOPS.values():
         say(f"stopped and saved; go on with: thzjax train --resume {folder}")
+    if status:
         return status
     say(f"trained: {folder}")
     if report and len(runs) == 1:
@@ -136,6 +124,51 @@ def train(
     elif report:
         _judge_runs(folder, _default_channels(next(iter(runs.values()))))
     return OK
+
+
+def _runs_to_train(
+    preset: str | None,
+    given: tuple[Any, ...],
+    out: Path | None,
+    resume: Path | None,
+    config: Path | None,
+    overrides: tuple[str, ...],
+    seeds: int,
+    sweep: tuple[str, ...],
+    devices: int | None,
+) -> tuple[Path, dict[Path, "RunConfig"]]:
+    """(folder, runs in it): those to go on with, or new ones, whose folders are made."""
+    from thzjax.distributed import first_does
+    from thzjax.experiment.config import read_config, resolve
+    from thzjax.experiment.learned import runs_in
+    from thzjax.experiment.learner import make_learner
+    from thzjax.experiment.overrides import apply_overrides
+    from thzjax.experiment.train import create_run_folder, create_runs
+    from thzjax.parallel import choose_devices
+
+    agent, configuration, handler, seed, steps, quick, policy, workers = given
+    untouched = ("ppo", "default", None, 0, None, False, None, None)
+    if resume is not None:
+        others = (preset, out, config, overrides, seeds, sweep)
+        if given != untouched or others != (None, None, None, (), 1, ()):
+            raise ConfigError("--resume takes the run's own configuration: give no preset and no other option")
+        return resume, {run: read_config(run / "config.json") for each in runs_in(resume).values() for run in each}
+    if (preset is None) == (config is None):
+        raise ConfigError("name a preset (such as paper-a), or give --config FILE or --resume RUN")
+    if config is not None:
+        if given != untouched:
+            raise ConfigError("--config FILE holds every option: change some of them with --set NAME=VALUE")
+        run = apply_overrides(read_config(config), overrides)
+    else:
+        run = resolve(preset, agent, configuration, handler, seed, steps, quick, overrides, policy, workers)
+    make_learner(run)
+    choose_devices(run.workers, devices)
+    if seeds == 1 and not sweep:
+        folder = out or Path("runs") / f"{run.preset}-{run.agent}-{run.seed}"
+        first_does(lambda: create_run_folder(folder, run))
+        return folder, {folder: run}
+    folder = out or Path("runs") / f"{run.preset}-{run.agent}"
+    return folder, create_runs(folder, run, seeds, sweep, devices)
 
 
 def _judge_runs(folder: Path, channels: int) -> None:
@@ -320,12 +353,13 @@ def _sweep(
     return OK
 
 
-def policy(run: Run, /, channels: Path | None = None, out: Path = Path("designs.npz")) -> int:
+def policy(run: Run, /, channels: Path | None = None, out: Path = Path("designs.npz"), checkpoint: str = "last") -> int:
     """Use a trained policy on channels of your own; without --channels, say what it takes.
 
     Examples:
       thzjax policy runs/demo
       thzjax policy runs/demo --channels channels.npz --out designs.npz
+      thzjax policy runs/demo --channels channels.npz --checkpoint best
 
     From Python: thzjax.experiment.policy.load_policy.
 
@@ -333,6 +367,8 @@ def policy(run: Run, /, channels: Path | None = None, out: Path = Path("designs.
       run: run folder.
       channels: .npz of complex amplitudes, all gains in them, one channel per leading index.
       out: .npz to write: beamformer [C, M, S], reflection [C, N].
+      checkpoint: "last", "best" (by its rate on the validation channels) or a record's number; the last three and the
+        best are kept.
     """
     from thzjax.experiment.policy import channel_arrays, design_file
 
@@ -340,7 +376,7 @@ def policy(run: Run, /, channels: Path | None = None, out: Path = Path("designs.
         for name, like in channel_arrays(run).items():
             print(f"{name}[{', '.join(map(str, ('C', *like.shape)))}] {like.dtype}")
         return OK
-    count = design_file(run, channels, out, _progress("designing"))
+    count = design_file(run, channels, out, _progress("designing"), checkpoint)
     print(f"{count} designs: {out}")
     return OK
 

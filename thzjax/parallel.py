@@ -1,4 +1,4 @@
-"""One learner of many workers: on one device, on several, and later on several machines.
+"""One learner of many workers: on one device, on several, and on several machines.
 
 W workers collect and learn with a W-th of a run's environments each; whatever they share moves on the mean over all of
 them (`agents.base.mean_over`), as paper A's chief does in DPPO. Workers of one device are an axis of `jax.vmap`,
@@ -10,6 +10,9 @@ Shared parts of the state enter and leave each of the maps without an axis, whic
 depends on a single worker. A worker's key is folded with its number among all, so that the numbers do not follow
 from how workers are spread over devices, to rounding; the number of workers decides them, as batches are then drawn
 and shuffled by worker.
+
+Of several processes (`thzjax.distributed`) all devices take part. Each holds the rows of its own workers, and calls the
+same `pmap` with them; shared parts are the same everywhere, as they move on the mean over all.
 
 Source: paper A, Section IV (its workers are users, its chief holds one policy); Heess et al., 2017 ("Emergence of
 locomotion behaviours in rich environments"), for the distributed PPO it takes up.
@@ -25,6 +28,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from thzjax import distributed
 from thzjax.agents.base import Agent
 from thzjax.errors import ConfigError
 
@@ -62,12 +66,26 @@ def share(config: Any, workers: int) -> Any:
 
 
 def choose_devices(workers: int, devices: int | None = None) -> int:
-    """How many local devices the workers run on: those asked for, else as many as divide the workers.
+    """How many devices the workers run on: those asked for, else as many as divide the workers.
+
+    Of several processes all devices take part.
 
     Raises:
       ConfigError: more devices than there are, or a number that does not divide the workers.
     """
-    there = jax.local_device_count()
+    there, processes = jax.device_count(), jax.process_count()
+    if processes > 1:
+        if workers % there:
+            near = -(-workers // there) * there
+            raise ConfigError(
+                f"workers={workers} is not divisible by the {there} devices of {processes} processes: choose "
+                f"--workers as a multiple, as {near}"
+            )
+        if devices not in (None, there):
+            raise ConfigError(
+                f"devices={devices} but {processes} processes use all of their {there}: leave out --devices"
+            )
+        return there
     if devices is None:
         return max(count for count in range(1, min(there, workers) + 1) if workers % count == 0)
     if devices < 1:
@@ -125,15 +143,39 @@ def make_parallel(make: Callable[[tuple[str, ...]], Agent], workers: int, device
     return Agent(init, update, alone.policy, workers * alone.steps_per_update)
 
 
+def own_rows(state: Any) -> Any:
+    """What one of P processes holds of a whole state: `[W/P, ...]` in the fields `PER_WORKER`."""
+    processes, me = jax.process_count(), jax.process_index()
+    if processes == 1:
+        return state
+    own, shared = split_state(state)
+    return shared.replace(**jax.tree.map(lambda x: x.reshape(processes, -1, *x.shape[1:])[me], own))
+
+
+def all_rows(state: Any) -> Any:
+    """The whole state on every process, the inverse of `own_rows`; all processes must ask."""
+    if jax.process_count() == 1:
+        return state
+
+    def whole(x: Array) -> Any:
+        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(distributed.gather(jax.random.key_data(x)), impl=jax.random.key_impl(x))
+        return distributed.gather(x)
+
+    own, shared = split_state(state)
+    return shared.replace(**jax.tree.map(whole, own))
+
+
 @dataclasses.dataclass(frozen=True)
 class OnDevices:
     """A function of a state on several devices, used like what `jax.jit` returns: called, or `.lower(..).compile()`.
 
-    Outside, a state is worker-major, `[W, ...]`, whatever the number of devices: a checkpoint does not know it.
+    Outside, a state is worker-major, `[W, ...]`, whatever the number of devices: a checkpoint does not know it. Of P
+    processes each passes and gets its own rows, `[W/P, ...]` (`own_rows`, `all_rows`).
 
     Attributes:
       mapped: (own fields, shared ones, rest) -> (own fields, shared ones, result).
-      blocks: D where own fields are `[D, W/D, ...]` inside, as `pmap` wants them; None where `[W, ...]`.
+      blocks: D/P where own fields are `[D/P, W/D, ...]` inside, as `pmap` wants them; None where `[W, ...]`.
     """
 
     mapped: Any
@@ -152,14 +194,19 @@ class OnDevices:
         return shared.replace(**own), result
 
     def lower(self, state: Any, rest: Any) -> "OnDevices":
+        if jax.process_count() > 1:
+            # A `pmap` compiled ahead of time wants arrays over all processes (jax 0.10.2); called, it takes local ones.
+            return self
         return dataclasses.replace(self, mapped=self.mapped.lower(*self._apart(state), rest))
 
     def compile(self) -> "OnDevices":
+        if jax.process_count() > 1:
+            return self
         return dataclasses.replace(self, mapped=self.mapped.compile())
 
 
 def on_devices(function: Callable[[Any, Any], tuple[Any, Any]], devices: int, backend: str = "pmap") -> OnDevices:
-    """`(state, rest) -> (state, result)` with its workers spread over the first D local devices.
+    """`(state, rest) -> (state, result)` with its workers spread over the first D devices, of several processes all.
 
     Args:
       function: reduces over the axis `DEVICES` whatever is shared, as `make_parallel(.., devices=D).update` does.
@@ -167,7 +214,7 @@ def on_devices(function: Callable[[Any, Any], tuple[Any, Any]], devices: int, ba
       backend: "pmap", or "shard_map" for the same by a mesh.
 
     Raises:
-      ConfigError: an unknown backend, or fewer devices than that.
+      ConfigError: an unknown backend, one that several processes cannot use, or fewer devices than that.
     """
     choose_devices(devices, devices)
     if backend not in BACKENDS:
@@ -177,6 +224,12 @@ def on_devices(function: Callable[[Any, Any], tuple[Any, Any]], devices: int, ba
         state, result = function(shared.replace(**own), rest)
         return *split_state(state), result
 
+    processes = jax.process_count()
+    if processes > 1:
+        if backend != "pmap":
+            raise ConfigError(f"backend={backend!r} is for one process: use pmap")
+        mapped = jax.pmap(body, axis_name=DEVICES, in_axes=(0, None, None), out_axes=(0, None, None), donate_argnums=0)
+        return OnDevices(mapped, devices // processes)
     local = jax.local_devices()[:devices]
     if backend == "pmap":
         mapped = jax.pmap(

@@ -3,18 +3,25 @@
 import hashlib
 import json
 import logging
+import os
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+import thzjax
 from thzjax.errors import ConfigError
 from thzjax.experiment.config import RunConfig
 from thzjax.experiment.files import write_atomically
 from thzjax.experiment.overrides import differences, from_json, to_json
 
 KEEP = 3
+"""Newest checkpoints that are kept, beside the best."""
+SCORE = "validation/rate_feasible"
+"""The metric that the best checkpoint is best by."""
 
 
 def _plain(tree: Any) -> Any:
@@ -56,20 +63,40 @@ def _fingerprints(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-class Checkpoints:
-    """The checkpoints of one run folder; a context manager that waits for pending writes.
+def _shapes(plain: Any) -> dict[str, str]:
+    """Every array's shape and type by its path, as text."""
+    flat, _ = jax.tree_util.tree_flatten_with_path(plain)
+    return {jax.tree_util.keystr(path): f"{list(x.shape)} {x.dtype}" for path, x in flat}
 
-    `checkpoints.json` beside them holds the hash of every file of every complete checkpoint; it is written last, so
-    a checkpoint it does not name was cut short, and one whose files differ is damaged.
+
+class Checkpoints:
+    """The checkpoints of one run folder: the last `KEEP` and the best; a context manager that waits for pending writes.
+
+    `checkpoints.json` beside them holds the hash of every file of every complete checkpoint, their scores, and which is
+    best; it is written last, so a checkpoint it does not name was cut short, and one whose files differ is damaged.
+
+    Of several processes only one writes, and each by itself may read.
     """
 
     def __init__(self, folder: Path) -> None:
         import orbax.checkpoint as ocp
+        from orbax.checkpoint.options import MultiprocessingOptions
 
-        logging.getLogger("absl").setLevel(logging.ERROR)  # orbax narrates every save at INFO and WARNING
+        # Orbax narrates every save, and prints tracebacks of what is caught and told in one line here.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._ocp = ocp
         self.folder = folder.resolve() / "checkpoints"
-        options = ocp.CheckpointManagerOptions(max_to_keep=KEEP, create=True, enable_async_checkpointing=False)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        me = jax.process_index()
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=None,  # orbax would delete before the manifest names what stays
+            create=False,
+            enable_async_checkpointing=False,
+            # No barrier with the other processes: the carry is whole and on the host when it comes here.
+            multiprocessing_options=MultiprocessingOptions(
+                primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process-{me}"
+            ),
+        )
         self._manager = ocp.CheckpointManager(self.folder, options=options)
         self._manifest = folder / "checkpoints.json"
 
@@ -79,69 +106,142 @@ class Checkpoints:
     def __exit__(self, *_: object) -> None:
         self._manager.close()
 
-    def _complete(self) -> dict[int, dict[str, str]]:
-        """Complete checkpoints, oldest first: record number -> hashes of its files."""
+    def _named(self) -> tuple[dict[int, dict[str, str]], dict[int, float]]:
+        """Complete checkpoints, oldest first: record number -> hashes of its files; and their scores."""
         try:
             named = json.loads(self._manifest.read_text(encoding="utf-8"))
+            scores = {int(n): score for n, score in named.get(SCORE, {}).items()}
         except FileNotFoundError:
-            return {}
+            return {}, {}
+        except (UnicodeDecodeError, json.JSONDecodeError, AttributeError, ValueError) as error:
+            raise ConfigError(
+                f"{self._manifest} is damaged ({error}): put back a copy of it, or start the run again with a new --out"
+            ) from None
         there = set(self._manager.all_steps())
-        return {int(n): named[n] for n in sorted(named, key=int) if int(n) in there}
+        complete = sorted(int(n) for n in named if n.isdecimal() and int(n) in there)
+        return {n: named[str(n)] for n in complete}, {n: scores[n] for n in complete if n in scores}
 
     def latest(self) -> int | None:
         """Record number of the newest complete checkpoint."""
-        return max(self._complete(), default=None)
+        return max(self.records(), default=None)
+
+    def best(self) -> int | None:
+        """Record number of the complete checkpoint with the highest score; of equal ones the oldest."""
+        scores = self._named()[1]
+        return max(sorted(scores), key=scores.__getitem__, default=None)
 
     def records(self) -> list[int]:
         """Record numbers of the complete checkpoints, oldest first."""
-        return list(self._complete())
+        return list(self._named()[0])
 
-    def save(self, record: int, state: Any, config: RunConfig) -> None:
-        """Save the carry after `record` records; one that a kill cut short is replaced."""
-        complete = self._complete()
+    def find(self, which: str) -> int:
+        """The record number that "last", "best" or a number means.
+
+        Raises:
+          ConfigError: there is none such.
+        """
+        if not (records := self.records()):
+            raise ConfigError(f"{self.folder} holds no checkpoint: start the run again with a new --out")
+        numbers = {str(n): n for n in records} | {"last": records[-1], "best": self.best()}
+        if (found := numbers.get(which)) is None:
+            known = ", ".join(name for name, n in numbers.items() if n is not None)
+            raise ConfigError(f"checkpoint {which!r} is not in {self.folder}: use one of {known}")
+        return found
+
+    def save(self, record: int, state: Any, config: RunConfig, score: float) -> None:
+        """Save the carry after `record` records; one that a kill cut short is replaced.
+
+        Raises:
+          OSError: it could not be written; what was complete before still is.
+        """
+        complete, scores = self._named()
         if record in complete:
             return
-        if record in self._manager.all_steps():
-            self._manager.delete(record)
-        meta = {"config": to_json(config), "jax": jax.__version__}
+        self._clear(complete)
+        plain = _plain(state)
+        meta = {
+            "config": to_json(config),
+            "thzjax": thzjax.__version__,
+            "jax": jax.__version__,
+            "shapes": _shapes(plain),
+        }
         args = self._ocp.args
-        self._manager.save(
-            record, args=args.Composite(state=args.StandardSave(_plain(state)), meta=args.JsonSave(meta))
-        )
-        complete = self._complete() | {record: _fingerprints(self.folder / str(record))}
-        write_atomically(self._manifest, json.dumps(complete, indent=1) + "\n")
+        try:
+            self._manager.save(record, args=args.Composite(state=args.StandardSave(plain), meta=args.JsonSave(meta)))
+        except ValueError as error:
+            self._clear(complete)
+            # What a full disk is to orbax 0.11 to 0.12: "RESOURCE_EXHAUSTED: .. [os_error_code='28']".
+            if code := re.search(r"os_error_code='(\d+)'", str(error)):
+                raise OSError(int(code[1]), os.strerror(int(code[1])), str(self.folder / str(record))) from None
+            raise
+        except OSError:
+            self._clear(complete)
+            raise
+        complete |= {record: _fingerprints(self.folder / str(record))}
+        scores |= {record: score}
+        best = max(sorted(scores), key=scores.__getitem__)
+        kept = sorted({*sorted(complete)[-KEEP:], best})
+        named = {"best": best, SCORE: {n: scores[n] for n in kept if n in scores}} | {n: complete[n] for n in kept}
+        write_atomically(self._manifest, json.dumps(named, indent=1) + "\n")
+        self._clear(kept)
+
+    def _clear(self, named: Any) -> None:
+        """Remove every checkpoint that is not named: cut short by a kill or a full disk, or no longer kept."""
+        for record in self._manager.all_steps():
+            if record not in named:
+                self._manager.delete(record)
+        for path in self.folder.iterdir():
+            if path.is_dir() and not (path.name.isdecimal() and int(path.name) in named):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _damage(self, record: int, files: dict[str, str]) -> str:
+        """The first file of a checkpoint that is not as it was saved, or nothing."""
+        found = _fingerprints(self.folder / str(record))
+        return next((name for name, digest in files.items() if found.get(name) != digest), "")
 
     def load(self, like: Any, config: RunConfig, record: int | None = None) -> tuple[int, Any]:
         """(record number, carry) of the newest checkpoint, or of the one named; `like` is a carry of the same shapes,
         or its `jax.eval_shape`.
 
         Raises:
-          ConfigError: none there, damaged, or of another configuration; nothing on disk is changed.
+          ConfigError: none there, damaged, of another configuration, or of another version that saved other arrays;
+            nothing on disk is changed.
         """
-        complete = self._complete()
-        if not complete:
-            raise ConfigError(f"{self.folder} holds no checkpoint: start the run again with a new --out")
-        record = max(complete) if record is None else record
-        others = [other for other in complete if other != record]
+        complete, _ = self._named()
+        record = self.find("last") if record is None else self.find(str(record))
         where = self.folder / str(record)
-        advice = (
-            f"delete {where} to go on from checkpoint {max(others)}"
-            if others
-            else "no other is left: start the run again with a new --out"
-        )
         # Before orbax reads anything: its readers complain on threads of their own.
-        found = _fingerprints(where)
-        bad = [name for name, digest in complete[record].items() if found.get(name) != digest]
-        if bad:
-            raise ConfigError(f"checkpoint {where} is damaged ({bad[0]} is not as it was saved): {advice}")
+        if bad := self._damage(record, complete[record]):
+            raise ConfigError(f"checkpoint {where} is damaged ({bad} is not as it was saved): {self._advice(record)}")
         args = self._ocp.args
         meta = self._manager.restore(record, args=args.Composite(meta=args.JsonRestore()))["meta"]
-        saved = from_json(config, meta["config"], str(where))
-        clash = differences(saved, config)
-        if clash:
+        version = meta.get("thzjax", thzjax.__version__)
+        versions = (
+            "" if version == thzjax.__version__ else f" (it is of thzjax {version}, this is {thzjax.__version__})"
+        )
+        saved = from_json(config, meta["config"], f"{where}{versions}")
+        if clash := differences(saved, config):
             raise ConfigError(
-                f"checkpoint {where} belongs to another configuration (it differs in {', '.join(clash[:5])}): "
-                "put back the run's own checkpoints or config.json"
+                f"checkpoint {where}{versions} belongs to another configuration (it differs in "
+                f"{', '.join(clash[:5])}): put back the run's own checkpoints or config.json"
             )
-        restored = self._manager.restore(record, args=args.Composite(state=args.StandardRestore(_template(like))))
+        template = _template(like)
+        there, wanted = meta.get("shapes"), _shapes(template)
+        if there is not None and there != wanted:
+            name = next(n for n in sorted({*there, *wanted}) if there.get(n) != wanted.get(n))
+            raise ConfigError(
+                f"checkpoint {where} of thzjax {version} does not fit thzjax {thzjax.__version__}: state{name} is "
+                f"{there.get(name, 'absent')} there and {wanted.get(name, 'absent')} here; go on with thzjax {version}"
+            )
+        restored = self._manager.restore(record, args=args.Composite(state=args.StandardRestore(template)))
         return record, _typed(restored["state"], like)
+
+    def _advice(self, record: int) -> str:
+        """What to do about a damaged checkpoint: what to delete, and from where the run then goes on."""
+        complete, _ = self._named()
+        bad = [n for n in complete if n == record or self._damage(n, complete[n])]
+        sound = [n for n in complete if n not in bad]
+        if not sound:
+            return "no other is left: start the run again with a new --out"
+        ahead = [str(self.folder / str(n)) for n in reversed(bad) if n > sound[-1]] or [str(self.folder / str(record))]
+        return f"delete {' and '.join(ahead)} to go on from checkpoint {sound[-1]}"

@@ -11,10 +11,14 @@ def write_atomically(path: Path, text: str) -> None:
     """Write a text file through a neighbour and a rename, flushed to disk: a reader sees the old or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     neighbour = path.with_name(path.name + ".tmp")
-    with neighbour.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with neighbour.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        neighbour.unlink(missing_ok=True)  # on a full disk it takes what little is left
+        raise
     neighbour.replace(path)
 
 

@@ -79,12 +79,12 @@ def validate(learner: Learner, state: Any, channels: Any) -> dict[str, jax.Array
     } | {f"validation/{name}": jnp.mean(value) for name, value in result.measures.items()}
 
 
-def load_weights(config: RunConfig, folder: Path) -> tuple[Learner, Any, Any]:
-    """(learner, untrained weights, trained weights) of a run folder."""
+def load_weights(config: RunConfig, folder: Path, checkpoint: str = "last") -> tuple[Learner, Any, Any]:
+    """(learner, untrained weights, trained weights) of a run folder, of the checkpoint "last", "best" or a number."""
     learner = make_learner(config)
     # The carry's shapes are enough to load it; of its start only the weights are computed.
     like = jax.eval_shape(learner.agent.init, stream_key(config.seed, TRAIN), learner.params)
     untrained = jax.jit(lambda key: learner.agent.init(key, learner.params).params)(stream_key(config.seed, TRAIN))
     with Checkpoints(folder) as checkpoints:
-        _, trained = checkpoints.load(like, config)
+        _, trained = checkpoints.load(like, config, checkpoints.find(checkpoint))
     return learner, untrained, trained.params

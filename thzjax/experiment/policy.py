@@ -21,7 +21,7 @@ OPTIONAL = ("user_position_m",)
 """What no design looks at."""
 
 
-def load_policy(folder: str | Path, trained: bool = True) -> Callable[..., Design]:
+def load_policy(folder: str | Path, trained: bool = True, checkpoint: str = "last") -> Callable[..., Design]:
     """The policy of a run folder as `design(channels, params=None, key=None) -> Design`.
 
     The function takes a batch of channels, `[C, ...]` in every leaf (NumPy arrays serve as well), and is compiled once
@@ -32,12 +32,13 @@ def load_policy(folder: str | Path, trained: bool = True) -> Callable[..., Desig
     Args:
       folder: a run folder of `thzjax train`.
       trained: False gives the policy before training.
+      checkpoint: "last", "best" (by its rate on the validation channels) or a record's number.
 
     Raises:
       ConfigError: no run folder, or a checkpoint that cannot be used.
     """
     folder = Path(folder)
-    learner, before, after = load_weights(read_config(folder / "config.json"), folder)
+    learner, before, after = load_weights(read_config(folder / "config.json"), folder, checkpoint)
     rule = jax.jit(PolicyRule(learner.env, learner.agent.policy, after if trained else before))
 
     def design(channels: Any, params: Any = None, key: Array | None = None) -> Design:
@@ -92,7 +93,7 @@ def read_channels(folder: Path, source: Path) -> Any:
     return type(example)(**leaves)
 
 
-def design_file(folder: Path, source: Path, target: Path, say: Callable[[str], None]) -> int:
+def design_file(folder: Path, source: Path, target: Path, say: Callable[[str], None], checkpoint: str = "last") -> int:
     """Design for every channel of an `.npz` and write `beamformer [C, M, S]` and `reflection [C, N]` to another.
 
     Returns:
@@ -102,7 +103,7 @@ def design_file(folder: Path, source: Path, target: Path, say: Callable[[str], N
       ConfigError: as `read_channels`.
     """
     channels = read_channels(folder, source)
-    policy = load_policy(folder)
+    policy = load_policy(folder, checkpoint=checkpoint)
     total = len(channels.direct)
     size = min(BATCH, total)
     parts = []

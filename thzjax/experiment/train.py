@@ -1,13 +1,14 @@
 """The training loop: compiled chunks with a thin host loop that logs, saves and can be interrupted between them."""
 
 import contextlib
+import errno
 import json
 import math
 import platform
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,27 @@ import jax
 import numpy as np
 
 import thzjax
+from thzjax import distributed
 from thzjax.errors import ConfigError
-from thzjax.experiment.checkpoint import Checkpoints
+from thzjax.experiment.checkpoint import SCORE, Checkpoints
 from thzjax.experiment.config import RunConfig, config_json
 from thzjax.experiment.files import append_record, read_records, rewrite_records, write_atomically
-from thzjax.experiment.learned import write_together
+from thzjax.experiment.learned import TOGETHER, write_together
 from thzjax.experiment.sweep_spec import parse_sweep
 from thzjax.experiment.together import expand, make_together
+from thzjax.parallel import all_rows, own_rows
 
 STOPS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 """Exit status after a signal that stops a run between two chunks: Ctrl-C, and what a scheduler sends."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Diverged(RuntimeError):
     """A metric is no longer finite; the last good state is saved."""
+
+
+class Unwritable(RuntimeError):
+    """A file of the run could not be written, as on a full disk; what was complete before still is."""
 
 
 def environment_record(config: RunConfig) -> dict[str, Any]:
@@ -56,9 +64,9 @@ def refuse_existing(folder: Path) -> None:
       ConfigError: it exists and is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(
-            f"{folder} exists: choose another --out, or go on with it by `thzjax train --resume {folder}`"
-        )
+        begun = (folder / "config.json").exists() or (folder / TOGETHER).exists()
+        way = f"go on with it by `thzjax train --resume {folder}`" if begun else "delete it (it holds no run)"
+        raise ConfigError(f"{folder} exists: choose another --out, or {way}")
 
 
 def create_run_folder(folder: Path, config: RunConfig) -> None:
@@ -117,68 +125,78 @@ def run_together(
       ConfigError: a checkpoint that cannot be used, or runs that differ in more than one program can hold.
       Diverged: a metric of some run stopped being finite; the others have gone on to the end.
     """
+    if len(configs) > 1 and jax.process_count() > 1:
+        raise ConfigError("several processes train one run of several workers: train runs side by side in one process")
     together = make_together(configs, devices)
     runs = [_Run(config, folder) for config, folder in zip(configs, folders, strict=True)]
     config, records = configs[0], configs[0].records
     with contextlib.ExitStack() as stack:
-        for run in runs:
-            stack.enter_context(run.checkpoints)
         interrupt = stack.enter_context(_Interrupt())
+        distributed.first_does(lambda: _open(runs, stack))
         states = together.split(together.init())
         channels = together.validation_channels()
-        done = _common_record(runs)
-        if done is None:
-            untrained = together.validate(together.join(states), channels)
-            for run, state, metrics in zip(runs, states, together.split(untrained), strict=True):
-                run.begin(state, _numbers(metrics))
+        # Numbers travel between processes as they are at least 0: 0 is "nothing begun".
+        done = distributed.tell(distributed.first_does(lambda: _common_record(runs) + 1)) - 1
+        if done < 0:
+            untrained = together.split(together.validate(together.join(states), channels))
+            distributed.first_does(lambda: _begin(runs, states, [_numbers(metrics) for metrics in untrained]))
             done = 0
         else:
-            states = [run.resume(state, done) for run, state in zip(runs, states, strict=True)]
+            states = [run.load(state, done) for run, state in zip(runs, states, strict=True)]
+            distributed.first_does(lambda: _rewind(runs, done))
         if done == records:
             return 0
-        progress.start(config, done, len(runs))
+        if distributed.first():
+            progress.start(config, done, len(runs))
+            stack.callback(progress.stop)
         begin = time.perf_counter()
-        state = together.join(states)
+        state = own_rows(together.join(states))
         chunk = together.chunk.lower(state, channels).compile()
-        for run in runs:
-            append_record(run.timing, {"record": done, "compile_s": round(time.perf_counter() - begin, 3)})
-        stack.callback(progress.stop)
+        compile_s = time.perf_counter() - begin
+        distributed.first_does(lambda: _note(runs, {"record": done, "compile_s": round(compile_s, 3)}))
         steps_per_record = config.updates_per_record * config.learner.steps_per_update
         for record in range(done + 1, records + 1):
             begin = time.perf_counter()
             state, metrics = chunk(state, channels)
             numbers = [_numbers(m) for m in together.split(metrics)]
             seconds = time.perf_counter() - begin
-            shown = [run.log(record, n) for run, n in zip(runs, numbers, strict=True) if not run.diverged]
             rate = steps_per_record / seconds
-            for run in runs:
-                timing = {"record": record, "seconds": round(seconds, 4), "env_steps_per_s": round(rate)}
-                append_record(run.timing, timing | ({"runs": len(runs)} if len(runs) > 1 else {}))
+            timing = {"record": record, "seconds": round(seconds, 4), "env_steps_per_s": round(rate)}
+            timing |= {"runs": len(runs)} if len(runs) > 1 else {}
+            for run, n in zip(runs, numbers, strict=True):
+                run.look(record, n)
+            shown = distributed.first_does(lambda r=record, n=numbers: _log(runs, r, n))
+            distributed.first_does(lambda t=timing: _note(runs, t))
             if all(run.diverged for run in runs):
                 break
-            shown = [metrics for metrics in shown if metrics is not None]
-            mean = {name: sum(m[name] for m in shown) / len(shown) for name in shown[0]} if shown else numbers[0]
-            progress.update(record, mean, len(runs) * rate, (records - record) * seconds)
-            last = record == records or interrupt.asked
-            if last or record % config.records_per_checkpoint == 0:
-                for run, one in zip(runs, together.split(state), strict=True):
-                    if not run.diverged:
-                        run.checkpoints.save(record, one, run.config)
-            if interrupt.asked and record < records:
-                return interrupt.asked
+            if distributed.first():
+                mean = {name: sum(m[name] for m in shown) / len(shown) for name in shown[0]} if shown else numbers[0]
+                progress.update(record, mean, len(runs) * rate, (records - record) * seconds)
+            asked = distributed.agree(interrupt.asked)
+            if asked or record == records or record % config.records_per_checkpoint == 0:
+                whole = together.split(all_rows(state))
+                distributed.first_does(lambda r=record, w=whole, n=numbers: _save(runs, r, w, n))
+            if asked and record < records:
+                return asked
     if complaints := [run.diverged for run in runs if run.diverged]:
         raise Diverged("; ".join(complaints))
     return 0
 
 
 class _Run:
-    """One run's files."""
+    """One run's files, of which process 0 keeps the books.
+
+    Attributes:
+      diverged: what to say, once a number is no longer finite; every process knows.
+      saved: record of the last complete checkpoint.
+    """
 
     def __init__(self, config: RunConfig, folder: Path) -> None:
         self.config, self.folder = config, folder
         self.metrics, self.timing = folder / "metrics.jsonl", folder / "timing.jsonl"
-        self.checkpoints = Checkpoints(folder)
+        self.checkpoints: Any = None
         self.diverged = ""
+        self.saved: int | None = None
         self._episodes = 0.0
 
     def begin(self, state: Any, untrained: dict[str, float]) -> None:
@@ -187,29 +205,37 @@ class _Run:
             raise ConfigError(f"{self.checkpoints.folder} holds no checkpoint: start the run again with a new --out")
         first = {"record": 0, "updates": 0, "env_steps": 0, "episodes": 0}
         rewrite_records(self.metrics, [first | untrained])
-        self.checkpoints.save(0, state, self.config)
+        self.save(0, state, untrained[SCORE])
 
-    def resume(self, like: Any, record: int) -> Any:
-        """The carry at a record; later records will be made again, to the same bits."""
-        _, state = self.checkpoints.load(like, self.config, record)
-        rewrite_records(self.metrics, [r for r in read_records(self.metrics) if r["record"] <= record])
-        self._episodes = read_records(self.metrics)[-1]["episodes"]
+    def load(self, like: Any, record: int) -> Any:
+        """The carry at a record."""
+        with Checkpoints(self.folder) as checkpoints:
+            _, state = checkpoints.load(like, self.config, record)
         return state
 
-    def log(self, record: int, numbers: dict[str, float]) -> dict[str, float] | None:
-        """Append a record, or note that the run has diverged and return nothing."""
+    def rewind(self, record: int) -> None:
+        """Forget the records after that one; they will be made again, to the same bits."""
+        kept = [r for r in read_records(self.metrics) if r["record"] <= record]
+        if [r["record"] for r in kept] != list(range(record + 1)):
+            raise ConfigError(f"{self.metrics} lacks records before checkpoint {record}: put back a copy of it")
+        rewrite_records(self.metrics, kept)
+        self.saved, self._episodes = record, kept[-1]["episodes"]
+
+    def look(self, record: int, numbers: dict[str, float]) -> None:
+        """Complete a record's numbers, and note whether the run has diverged."""
         threshold = getattr(self.config.scenario, "pattern_threshold", None)
         if threshold is not None and "slack/beam_pattern" in numbers:
             numbers["pattern_error"] = threshold * (1 - numbers["slack/beam_pattern"])
-        bad = [name for name, value in numbers.items() if not math.isfinite(value)]
-        if bad:
-            self.diverged = (
+        if bad := [name for name, value in numbers.items() if not math.isfinite(value)]:
+            good = "" if self.saved is None else f"; checkpoint {self.saved} is the last good one"
+            self.diverged = self.diverged or (
                 f"training of {self.folder} diverged by update {record * self.config.updates_per_record}: {bad[0]} is "
-                f"not finite; checkpoint {self.checkpoints.latest()} is the last good one; start anew with a lower "
-                "actor_rate"
+                f"not finite{good}; start anew with a lower actor_rate"
             )
-            return None
-        self._episodes += numbers.pop("episodes")
+
+    def log(self, record: int, numbers: dict[str, float]) -> dict[str, float]:
+        """Append a record."""
+        self._episodes += numbers["episodes"]
         updates = record * self.config.updates_per_record
         counts = {
             "record": record,
@@ -217,18 +243,78 @@ class _Run:
             "env_steps": updates * self.config.learner.steps_per_update,
             "episodes": int(self._episodes),
         }
-        append_record(self.metrics, counts | numbers)
-        return counts | numbers
+        line = counts | {name: value for name, value in numbers.items() if name != "episodes"}
+        append_record(self.metrics, line)
+        return line
+
+    def save(self, record: int, state: Any, score: float) -> None:
+        """Save the carry, by which it is safe."""
+        self.checkpoints.save(record, state, self.config, score)
+        self.saved = record
 
 
-def _common_record(runs: Sequence[_Run]) -> int | None:
-    """The newest record that every run has a checkpoint of; none where nothing was begun.
+# --- what process 0 does with the files of all runs while the others wait
+
+
+@contextlib.contextmanager
+def _on_disk(runs: Sequence[_Run]) -> Iterator[None]:
+    """Say in one line what cannot be written, and from where the runs can go on."""
+    try:
+        yield
+    except OSError as error:
+        where = runs[0].folder if len(runs) == 1 else runs[0].folder.parent
+        cure = "free some space there" if error.errno in FULL else "mend that"
+        safe = "nothing is saved yet" if runs[0].saved is None else f"all is safe up to checkpoint {runs[0].saved}"
+        raise Unwritable(
+            f"{error.filename or where} cannot be written ({error.strerror or error}): {safe}; {cure}, then go on "
+            f"with: thzjax train --resume {where}"
+        ) from error
+
+
+def _open(runs: Sequence[_Run], stack: contextlib.ExitStack) -> None:
+    with _on_disk(runs):
+        for run in runs:
+            run.checkpoints = stack.enter_context(Checkpoints(run.folder))
+
+
+def _begin(runs: Sequence[_Run], states: Sequence[Any], untrained: Sequence[dict[str, float]]) -> None:
+    with _on_disk(runs):
+        for run, state, numbers in zip(runs, states, untrained, strict=True):
+            run.begin(state, numbers)
+
+
+def _rewind(runs: Sequence[_Run], record: int) -> None:
+    with _on_disk(runs):
+        for run in runs:
+            run.rewind(record)
+
+
+def _note(runs: Sequence[_Run], timing: dict[str, Any]) -> None:
+    with _on_disk(runs):
+        for run in runs:
+            append_record(run.timing, timing)
+
+
+def _log(runs: Sequence[_Run], record: int, numbers: Sequence[dict[str, float]]) -> list[dict[str, float]]:
+    with _on_disk(runs):
+        return [run.log(record, n) for run, n in zip(runs, numbers, strict=True) if not run.diverged]
+
+
+def _save(runs: Sequence[_Run], record: int, states: Sequence[Any], numbers: Sequence[dict[str, float]]) -> None:
+    with _on_disk(runs):
+        for run, state, n in zip(runs, states, numbers, strict=True):
+            if not run.diverged:
+                run.save(record, state, n[SCORE])
+
+
+def _common_record(runs: Sequence[_Run]) -> int:
+    """The newest record that every run has a checkpoint of; -1 where nothing was begun.
 
     Raises:
       ConfigError: runs that have checkpoints, but none in common.
     """
     if all(run.checkpoints.latest() is None for run in runs):
-        return None
+        return -1
     common = set.intersection(*(set(run.checkpoints.records()) for run in runs))
     if not common:
         raise ConfigError(f"the runs in {runs[0].folder.parent} share no checkpoint: resume them one by one")
