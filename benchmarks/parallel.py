@@ -5,39 +5,69 @@ python benchmarks/parallel.py
 The total of environments is the same in all of them. Layouts take turns, one chunk each, so that whatever else the
 machine does meets them alike; the overhead is the median over turns of each layout's time to that of the plain learner
 in the same turn. Two virtual devices of a CPU share its cores, so they show the cost of the path and not its gain; they
-run in a process of their own, whose one device is half the machine, beside the same workers on one device there.
+run in a process of their own, whose one device is half the machine, beside the same workers on one device there. Two
+processes, which meet on this machine, run the same workers after that.
+
+Rows tell what goes over the wire as well, counted in the program: how many sums over the devices an update takes, and
+of how many bytes in all. docs/cluster.md works out larger machines from them.
 """
 
 import argparse
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
 import time
+from typing import Any
 
 import jax
 
+from thzjax import distributed
 from thzjax.experiment.config import resolve
 from thzjax.experiment.evaluation import VALIDATION, draw_channels
 from thzjax.experiment.learner import make_chunk, make_learner
-from thzjax.parallel import on_devices
+from thzjax.parallel import DEVICES, on_devices, own_rows
 
 TURNS = 24
 VIRTUAL = "--xla_force_host_platform_device_count=2 --xla_cpu_collective_call_terminate_timeout_seconds=600"
 LIMIT_S = 900
 
 
+def sums_over_devices(jaxpr: Any) -> tuple[int, int]:
+    """(how many sums over devices a program takes, bytes they are of), loops counted out."""
+    count, size = 0, 0
+    for equation in jaxpr.eqns:
+        if DEVICES in str(equation.params.get("axes")):
+            count += len(equation.outvars)
+            size += sum(x.aval.size * x.aval.dtype.itemsize for x in equation.outvars)
+        times = equation.params["length"] if equation.primitive.name == "scan" else 1
+        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")):
+            inner = getattr(inner, "jaxpr", inner)
+            if hasattr(inner, "eqns"):
+                more, bytes_more = sums_over_devices(inner)
+                count, size = count + times * more, size + times * bytes_more
+    return count, size
+
+
 class Layout:
     """One compiled chunk and its carry."""
 
     def __init__(self, agent: str, workers: int, devices: int) -> None:
-        self.name = f"{agent}, {workers} workers on {devices} devices"
+        processes = jax.process_count()
+        self.name = f"{agent}, {workers} workers on {devices} devices" + f" of {processes} processes" * (processes > 1)
         config = resolve("paper-a", agent, workers=workers)
         learner = make_learner(config, devices)
         channels = draw_channels(learner.env.system, learner.params, config.validation_channels, 1, VALIDATION)
-        self.state, self.channels = learner.init(), channels
-        chunk = make_chunk(learner)
+        chunk, whole = make_chunk(learner), learner.init()
+        self.updates = config.updates_per_record
+        self.sums, self.bytes = 0, 0
+        if devices > 1:
+            mapped = on_devices(chunk, devices)
+            apart = mapped._apart(own_rows(whole))
+            self.sums, self.bytes = sums_over_devices(jax.make_jaxpr(mapped.mapped)(*apart, channels).jaxpr)
+        self.state, self.channels = own_rows(whole), channels
         program = jax.jit(chunk, donate_argnums=0) if devices == 1 else on_devices(chunk, devices)
         begin = time.perf_counter()
         self.chunk = program.lower(self.state, channels).compile()
@@ -75,6 +105,9 @@ def measure(agent: str, layouts: list[tuple[int, int]]) -> list[dict[str, object
                 "fastest": round(max(speeds)),
                 "overhead_percent": round(100 * (statistics.median(ratios) - 1), 1),
                 "overhead_quartiles": [round(100 * (ratios[j * TURNS // 4] - 1), 1) for j in (1, 3)],
+                "sums_per_update": layout.sums / layout.updates,
+                "summed_bytes_per_update": layout.bytes / layout.updates,
+                "env_steps_per_update": layout.steps // layout.updates,
                 "device": jax.devices()[0].device_kind,
                 "jax": jax.__version__,
             }
@@ -82,13 +115,35 @@ def measure(agent: str, layouts: list[tuple[int, int]]) -> list[dict[str, object
     return rows
 
 
+def in_processes(agent: str) -> None:
+    """The same workers on two devices, one in each of two processes of this machine; process 0 prints the row."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        where = f"127.0.0.1:{server.getsockname()[1]}"
+    command = [sys.executable, __file__, "--agent", agent, "--coordinator", where, "--process"]
+    other = subprocess.Popen([*command, "1"], stdout=subprocess.DEVNULL)
+    done = subprocess.run([*command, "0"], timeout=LIMIT_S, check=True, stdout=subprocess.PIPE, text=True)
+    print(done.stdout[done.stdout.index("{") :], end="", flush=True)  # Gloo's own lines come before
+    other.wait(timeout=60)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--agent", default="ppo")
     parser.add_argument("--virtual", action="store_true", help="the layouts of two virtual devices, in this process")
+    parser.add_argument("--coordinator", help="HOST:PORT of process 0, of two processes of which this is one")
+    parser.add_argument("--process", type=int)
     arguments = parser.parse_args()
-    for row in measure(arguments.agent, [(4, 1), (4, 2)] if arguments.virtual else [(1, 1), (4, 1)]):
-        print(json.dumps(row), flush=True)
-    if not arguments.virtual:
+    if arguments.coordinator:
+        distributed.join(arguments.coordinator, 2, arguments.process, 60)
+        layouts = [(4, 2)]
+    else:
+        layouts = [(4, 1), (4, 2)] if arguments.virtual else [(1, 1), (4, 1)]
+    for row in measure(arguments.agent, layouts):
+        if distributed.first():
+            print(json.dumps(row), flush=True)
+    distributed.part()
+    if not arguments.virtual and not arguments.coordinator:
         command = [sys.executable, __file__, "--agent", arguments.agent, "--virtual"]
         subprocess.run(command, env=os.environ | {"XLA_FLAGS": VIRTUAL}, timeout=LIMIT_S, check=True)
+        in_processes(arguments.agent)

@@ -1,5 +1,6 @@
 """What each command of the command line does. Nothing heavy is imported until one needs it: --help is instant."""
 
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -48,6 +49,7 @@ def train(
     num_processes: int | None = None,
     process_id: int | None = None,
     initialization_timeout: int = 300,
+    env_chunk: int | None = None,
 ) -> int:
     """Train a learner on a preset, then judge it beside the classical designs and write a report.
 
@@ -61,6 +63,7 @@ def train(
       thzjax train paper-a --agent apg --seeds 5
       thzjax train paper-a --seeds 3 --sweep actor_rate=1e-2,1e-3,1e-4 critic_rate=2e-2,2e-3,2e-4
       thzjax train paper-a --agent dppo
+      thzjax train paper-a --agent apg --set num_envs=16384 --env-chunk 1024
       thzjax train --resume runs/demo
       thzjax train paper-a --workers 4 --distributed --coordinator 10.0.0.1:29500 --num-processes 2 --process-id 0
 
@@ -96,17 +99,26 @@ def train(
       num_processes: how many processes.
       process_id: which of them this is, from 0; process 0 writes the run folder.
       initialization_timeout: seconds to wait for the other processes.
+      env_chunk: simulate and differentiate at most so many environments at a time, the others after them, where a
+        batch is larger than memory; default all at once.
     """
     from thzjax.distributed import Elsewhere, first, member, part
 
     with member(distributed, coordinator, num_processes, process_id, initialization_timeout):
+        from thzjax.experiment.memory import TooLarge
         from thzjax.experiment.progress import TrainingProgress
         from thzjax.experiment.train import STOPS, Diverged, Unwritable, run_together
 
+        if env_chunk is not None:
+            overrides = (*overrides, f"learner.env_chunk={env_chunk}")
         given = (agent, configuration, handler, seed, steps, quick, policy, workers)
         folder, runs = _runs_to_train(preset, given, out, resume, config, overrides, seeds, sweep, devices)
         try:
             status = run_together(list(runs.values()), list(runs), TrainingProgress(), devices)
+        except TooLarge:
+            if resume is None:
+                shutil.rmtree(folder)  # made a moment ago, and nothing in it has begun
+            raise
         except (Diverged, Unwritable, Elsewhere) as error:
             if first() or isinstance(error, Elsewhere):
                 say(f"thzjax: {error}")

@@ -36,7 +36,7 @@ WORKERS, DEVICES = "workers", "devices"
 """Names of the axes."""
 PER_WORKER = ("env_states", "obs", "key", "replay")
 """Fields of a learner's state that each worker has of its own, `[W, ...]`; all others are shared."""
-DIVIDED = ("num_envs", "batch", "capacity")
+DIVIDED = ("num_envs", "env_chunk", "batch", "capacity")
 """Hyper-parameters of which each worker takes a W-th."""
 BACKENDS = ("pmap", "shard_map")
 
@@ -168,7 +168,8 @@ def all_rows(state: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class OnDevices:
-    """A function of a state on several devices, used like what `jax.jit` returns: called, or `.lower(..).compile()`.
+    """A function of a state on several devices, used like what `jax.jit` returns: called, or `.lower(..).compile()`,
+    where the state may be abstract (`jax.eval_shape`).
 
     Outside, a state is worker-major, `[W, ...]`, whatever the number of devices: a checkpoint does not know it. Of P
     processes each passes and gets its own rows, `[W/P, ...]` (`own_rows`, `all_rows`).
@@ -197,12 +198,17 @@ class OnDevices:
         if jax.process_count() > 1:
             # A `pmap` compiled ahead of time wants arrays over all processes (jax 0.10.2); called, it takes local ones.
             return self
-        return dataclasses.replace(self, mapped=self.mapped.lower(*self._apart(state), rest))
+        return dataclasses.replace(self, mapped=self.mapped.lower(*jax.eval_shape(self._apart, state), rest))
 
     def compile(self) -> "OnDevices":
         if jax.process_count() > 1:
             return self
         return dataclasses.replace(self, mapped=self.mapped.compile())
+
+    def memory_analysis(self) -> Any:
+        """What the compiler tells of one device's memory, once compiled; None before that."""
+        tell = getattr(self.mapped, "memory_analysis", None)
+        return tell and tell()
 
 
 def on_devices(function: Callable[[Any, Any], tuple[Any, Any]], devices: int, backend: str = "pmap") -> OnDevices:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from thzjax.agents import chunks
 from thzjax.agents.base import Agent, check_settings, descend
 from thzjax.agents.on_policy import (
     VALUE_WEIGHT,
@@ -87,7 +88,8 @@ def actor_critic_gradient(
     target = advantage + batch.value
     score_weight = standardised(advantage, axes) if config.standardise else advantage
 
-    def loss(weights: Any) -> tuple[Array, dict[str, Array]]:
+    def loss(weights: Any, piece: Any) -> tuple[Array, dict[str, Array]]:
+        batch, score_weight, target = piece
         log_prob, entropy = policy.log_prob_entropy(weights, batch.obs, batch.action)
         policy_loss = -jnp.mean(log_prob * score_weight)
         value_loss = jnp.mean((policy.value(weights, batch.obs) - lax.stop_gradient(target)) ** 2)
@@ -101,4 +103,6 @@ def actor_critic_gradient(
         }
         return total, metrics
 
-    return jax.grad(loss, has_aux=True)(weights)
+    pieces = chunks.num_pieces(batch.reward.shape[1], config.env_chunk)
+    gradient, losses = chunks.gradient(loss, weights, (batch, score_weight, target), pieces, axis=1)
+    return gradient, jax.tree.map(jnp.mean, losses)

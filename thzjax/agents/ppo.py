@@ -14,6 +14,7 @@ import optax
 from flax import struct
 from jax import Array, lax
 
+from thzjax.agents import chunks
 from thzjax.agents.base import Agent, check_settings, descend, mean_over
 from thzjax.agents.on_policy import (
     VALUE_WEIGHT,
@@ -199,7 +200,8 @@ def _proximal_ascent(
     def minibatch(carry: tuple[Any, Any], index: Array) -> tuple[tuple[Any, Any], dict[str, Array]]:
         weights, opt_state = carry
         piece = jax.tree.map(lambda x: x[index], flat)
-        gradient, metrics = jax.grad(loss, has_aux=True)(weights, piece)
+        pieces = chunks.num_pieces(index.size, config.env_chunk * config.rollout)
+        gradient, metrics = chunks.gradient(loss, weights, piece, pieces)
         return descend(optimiser, gradient, opt_state, weights, axes), metrics
 
     size = config.steps_per_update
@@ -226,7 +228,7 @@ def _zeroth_ascent(
             outcome = env.system.outcome(params, env_state.channels, design)
             return lagrangian(state.duals, outcome.rates, priced(outcome.slack, config.primal_dual))
 
-        return jnp.mean(jax.vmap(one)(action, state.env_states))
+        return jnp.mean(chunks.over(one, config.env_chunk)(action, state.env_states))
 
     ascent = zeroth_order_gradient(value, state.params["actor"], key, config.zeroth_alpha, config.zeroth_directions)
 

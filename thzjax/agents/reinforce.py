@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from thzjax.agents import chunks
 from thzjax.agents.advantages import generalised_advantages
 from thzjax.agents.base import Agent, descend, mean_over
 from thzjax.agents.on_policy import (
@@ -92,11 +93,14 @@ def score_gradient(
         # Holding a return in its own baseline shrinks the gradient by 1 - 1/E and turns it nowhere.
         score_weight = score_weight - mean_over(jnp.mean(score_weight, axis=1, keepdims=True), axes)
 
-    def loss(weights: Any) -> tuple[Array, dict[str, Array]]:
+    def loss(weights: Any, piece: Any) -> tuple[Array, dict[str, Array]]:
+        batch, score_weight = piece
         log_prob, entropy = policy.log_prob_entropy(weights, batch.obs, batch.action)
         policy_loss = -jnp.mean(log_prob * score_weight)
         auxiliary = policy.auxiliary_loss(weights, batch, config.gamma)
         total = policy_loss + auxiliary - config.entropy * jnp.mean(entropy)
         return total, {"policy_loss": policy_loss, "auxiliary_loss": auxiliary, "entropy": jnp.mean(entropy)}
 
-    return jax.grad(loss, has_aux=True)(weights)
+    pieces = chunks.num_pieces(batch.reward.shape[1], config.env_chunk)
+    gradient, losses = chunks.gradient(loss, weights, (batch, score_weight), pieces, axis=1)
+    return gradient, jax.tree.map(jnp.mean, losses)

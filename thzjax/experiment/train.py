@@ -22,6 +22,7 @@ from thzjax.experiment.checkpoint import SCORE, Checkpoints
 from thzjax.experiment.config import RunConfig, config_json
 from thzjax.experiment.files import append_record, read_records, rewrite_records, write_atomically
 from thzjax.experiment.learned import TOGETHER, write_together
+from thzjax.experiment.memory import check_fits
 from thzjax.experiment.sweep_spec import parse_sweep
 from thzjax.experiment.together import expand, make_together
 from thzjax.parallel import all_rows, own_rows
@@ -123,6 +124,7 @@ def run_together(
 
     Raises:
       ConfigError: a checkpoint that cannot be used, or runs that differ in more than one program can hold.
+      TooLarge: training needs more memory than is free; nothing has begun.
       Diverged: a metric of some run stopped being finite; the others have gone on to the end.
     """
     if len(configs) > 1 and jax.process_count() > 1:
@@ -133,26 +135,30 @@ def run_together(
     with contextlib.ExitStack() as stack:
         interrupt = stack.enter_context(_Interrupt())
         distributed.first_does(lambda: _open(runs, stack))
-        states = together.split(together.init())
+        # Before anything is allocated: a program that does not fit is refused by what its compiler tells.
+        start = jax.eval_shape(together.init)
         channels = together.validation_channels()
         # Numbers travel between processes as they are at least 0: 0 is "nothing begun".
         done = distributed.tell(distributed.first_does(lambda: _common_record(runs) + 1)) - 1
-        if done < 0:
-            untrained = together.split(together.validate(together.join(states), channels))
-            distributed.first_does(lambda: _begin(runs, states, [_numbers(metrics) for metrics in untrained]))
-            done = 0
-        else:
-            states = [run.load(state, done) for run, state in zip(runs, states, strict=True)]
+        if done >= 0:
+            likes = jax.eval_shape(together.split, start)
+            states = [run.load(like, done) for run, like in zip(runs, likes, strict=True)]
             distributed.first_does(lambda: _rewind(runs, done))
         if done == records:
             return 0
         if distributed.first():
-            progress.start(config, done, len(runs))
+            progress.start(config, max(done, 0), len(runs))
             stack.callback(progress.stop)
         begin = time.perf_counter()
-        state = own_rows(together.join(states))
-        chunk = together.chunk.lower(state, channels).compile()
+        chunk = together.chunk.lower(start, channels).compile()
         compile_s = time.perf_counter() - begin
+        check_fits(chunk, config.learner.num_envs, config.learner.env_chunk)
+        if done < 0:
+            states = together.split(together.init())
+            untrained = together.split(together.validate(together.join(states), channels))
+            distributed.first_does(lambda: _begin(runs, states, [_numbers(metrics) for metrics in untrained]))
+            done = 0
+        state = own_rows(together.join(states))
         distributed.first_does(lambda: _note(runs, {"record": done, "compile_s": round(compile_s, 3)}))
         steps_per_record = config.updates_per_record * config.learner.steps_per_update
         for record in range(done + 1, records + 1):
