@@ -4,7 +4,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -393,6 +393,47 @@ def policy(run: Run, /, channels: Path | None = None, out: Path = Path("designs.
     return OK
 
 
+def reproduce(
+    figures: tyro.conf.Positional[tuple[str, ...]] = (),
+    budget: Literal["quick", "full"] = "quick",
+    out: Path = Path("reproduction"),
+    list: bool = False,
+) -> int:
+    """Run published figures, draw them, and judge what the papers say about them.
+
+    Examples:
+      thzjax reproduce --list
+      thzjax reproduce liu-fig9
+      thzjax reproduce all --budget quick --out reproduction
+
+    Every run and every judged point is kept in OUT under the hash of its configuration: repeated or interrupted, a
+    reproduction goes on where it was. OUT/REPRODUCTION.md and reproduction.html show figures, claims, verdicts and
+    numbers; verdicts.json holds the verdicts, ID/ID.csv what is behind the curves.
+
+    Args:
+      figures: ids, or all.
+      budget: "quick" takes 3 seeds and minutes a figure on 2 CPU cores; "full" 10 seeds, five times the training, and
+        hours.
+      out: folder for the results.
+      list: say what there is, and do nothing.
+    """
+    from thzjax.figures.catalogue import FIGURES, choose
+    from thzjax.figures.frame import BUDGETS
+    from thzjax.figures.pages import PAGE, reproduce_figure, result_lines
+
+    if list:
+        for figure in FIGURES.values():
+            print(f"{figure.id:14s} {figure.claim}")
+        return OK
+    chosen = choose(figures)
+    for i, figure in enumerate(chosen):
+        say(f"{figure.id} ({i + 1} of {len(chosen)})")
+        result = reproduce_figure(figure, BUDGETS[budget], out, _progress(figure.id))
+        print("\n".join(result_lines(result)), flush=True)
+    print(f"page: {out / PAGE}")
+    return OK
+
+
 def info(preset: Annotated[str | None, tyro.conf.Positional] = None, /, feasibility: bool = True) -> int:
     """Show versions, devices and presets, or one preset: its options, and where its constraints bind.
 
@@ -433,4 +474,7 @@ def _progress(what: str) -> Callable[[str], None]:
     return lambda text: say(f"{what}: {text}")
 
 
-COMMANDS = {"train": train, "evaluate": evaluate, "compare": compare, "report": report, "policy": policy, "info": info}
+COMMANDS = {
+    "train": train, "evaluate": evaluate, "compare": compare, "report": report, "policy": policy,
+    "reproduce": reproduce, "info": info,
+}  # fmt: skip

@@ -1,7 +1,8 @@
 """Every method along one parameter of the scenario, on the same channel keys, as one program where shapes allow."""
 
+import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,44 @@ from thzjax.experiment.statistics import mean_interval
 from thzjax.systems.scenario import Scenario, build
 
 
-def sweep(
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """What one method does on every channel at one value of the swept option.
+
+    Attributes:
+      value: of the option, as text.
+      method, surface: which; surface "anchor" for what is no design.
+      rates: feasible rate on each channel [bit/s/Hz], `[C]`, of several seeds `[S, C]`; 0 where there is no design.
+      missed: where no feasible design was found, of the same shape.
+      refused: why physics forbids the value, or nothing.
+    """
+
+    value: str
+    method: str
+    surface: str
+    rates: np.ndarray
+    missed: np.ndarray
+    refused: str = ""
+
+
+def sweep(scenario: Scenario, *args: Any, **options: Any) -> list[dict[str, Any]]:
+    """Feasible rate of every method at every value, with its interval and the share of channels without a design.
+
+    Args:
+      scenario, args, options: as in `points`.
+
+    Returns:
+      One row for each value and method: value, method, surface, rate_feasible, ci_low, ci_high, violation_rate_feasible
+      (share of channels on which the method found no feasible design), num_channels; anchors are rows with surface
+      "anchor". A value that physics forbids has rows of rate 0 with a `refused` that says why.
+
+    Raises:
+      ConfigError: as `points`.
+    """
+    return [_row(point) for point in points(scenario, *args, **options)]
+
+
+def points(
     scenario: Scenario,
     name: str,
     values: Sequence[str],
@@ -29,11 +67,10 @@ def sweep(
     methods: Sequence[str] = (),
     along: Mapping[str, Sequence[str]] | None = None,
     folders: Sequence[Path] = (),
-) -> list[dict[str, Any]]:
-    """Feasible rate of every method at every value, with its interval and the share of channels without a design.
+) -> Iterator[Point]:
+    """Every method at every value on the same channel keys.
 
     Neighbouring values that leave the sizes alone differ in traced parameters only: they run as one vmapped program.
-    The channel keys are the same at every value.
 
     Args:
       scenario: what is simulated at every value but for the swept option.
@@ -43,11 +80,6 @@ def sweep(
       methods: as in `compare`.
       along: further options that change with the swept one, value by value.
       folders: runs whose policies join in, if they serve other sizes than they were trained on.
-
-    Returns:
-      One row for each value and method: value, method, surface, rate_feasible, ci_low, ci_high, violation_rate_feasible
-      (share of channels on which the method found no feasible design), num_channels; anchors are rows with surface
-      "anchor". A value that physics forbids has rows of rate 0 with a `refused` that says why.
 
     Raises:
       ConfigError: a value that the option cannot take, an unknown method, or options of unequally many values.
@@ -62,44 +94,41 @@ def sweep(
     scenarios = [apply_overrides(scenario, setting) for setting in settings]
     built = [build(point) for point in scenarios]
     classical_rules(built[0][0], methods)
-    rows: list[dict[str, Any]] = []
     groups = itertools.groupby(zip(values, scenarios, built, strict=True), key=lambda point: point[2][0])
     for system, group in groups:
-        points = list(group)
+        here = list(group)
         rules = {pair: [rule] for pair, rule in classical_rules(system, methods).items()}
         # Called what they are called at every value, also at the one that they were trained on.
-        for (label, surface), of_seeds in learned_rules(folders, points[0][1]).items():
+        for (label, surface), of_seeds in learned_rules(folders, here[0][1]).items():
             rules[label.replace(", trained elsewhere", ""), surface] = of_seeds
-        rows += _one_program(
-            system, [(v, params) for v, _, (_, params) in points], num_channels, seed, say, rules, name
+        yield from _one_program(
+            system, [(v, params) for v, _, (_, params) in here], num_channels, seed, say, rules, name
         )
-    return rows
 
 
 def _one_program(
     system: Any,
-    points: list[tuple[str, Any]],
+    here: list[tuple[str, Any]],
     num_channels: int,
     seed: int,
     say: Say,
     rules: Mapping[tuple[str, str], Sequence[DesignRule]],
     name: str,
-) -> list[dict[str, Any]]:
-    values = [value for value, _ in points]
-    stacked = jax.tree.map(lambda *x: jnp.stack(x), *(params for _, params in points))
+) -> Iterator[Point]:
+    values = [value for value, _ in here]
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *(params for _, params in here))
     channels = jax.vmap(lambda params: draw_channels(system, params, num_channels, seed, HELD_OUT))(stacked)
     key = stream_key(seed, HELD_OUT)
     refused: dict[int, str] = {}
-    rows: list[dict[str, Any]] = []
     for i, value in enumerate(values):
-        here = jax.tree.map(lambda x, i=i: x[i], channels)
+        drops = jax.tree.map(lambda x, i=i: x[i], channels)
         try:
-            refuse_impossible(system, points[i][1], here)
+            refuse_impossible(system, here[i][1], drops)
         except ConfigError as refusal:
             say(f"{name}={value}: {refusal}")
             refused[i] = str(refusal)
-        for label, rates in anchor_rates(system, points[i][1], here).items():
-            rows.append(_row(value, label, "anchor", np.asarray(rates), np.zeros(num_channels, bool)))
+        for label, rates in anchor_rates(system, here[i][1], drops).items():
+            yield Point(value, label, "anchor", np.asarray(rates), np.zeros(num_channels, bool))
     for (method, surface), of_seeds in rules.items():
         say(f"{method}, {surface} surface, {name}={values[0]}" + (f" to {values[-1]}" if len(values) > 1 else ""))
 
@@ -114,23 +143,22 @@ def _one_program(
             say(f"left out: {refusal}")
             continue
         for i, value in enumerate(values):
-            row = _row(value, method, surface, np.asarray(rates[i]), ~np.asarray(held[i]))
-            rows.append(row | ({"refused": refused[i]} if i in refused else {}))
-    return rows
+            yield Point(value, method, surface, np.asarray(rates[i]), ~np.asarray(held[i]), refused.get(i, ""))
 
 
-def _row(value: str, method: str, surface: str, rates: np.ndarray, missed: np.ndarray) -> dict[str, Any]:
-    low, high = mean_interval(rates)
-    return {
-        "value": value,
-        "method": method,
-        "surface": surface,
-        "rate_feasible": float(np.mean(rates)),
+def _row(point: Point) -> dict[str, Any]:
+    low, high = mean_interval(point.rates)
+    row = {
+        "value": point.value,
+        "method": point.method,
+        "surface": point.surface,
+        "rate_feasible": float(np.mean(point.rates)),
         "ci_low": low,
         "ci_high": high,
-        "violation_rate_feasible": float(np.mean(missed)),
-        "num_channels": rates.shape[-1],
+        "violation_rate_feasible": float(np.mean(point.missed)),
+        "num_channels": point.rates.shape[-1],
     }
+    return row | ({"refused": point.refused} if point.refused else {})
 
 
 def curves(rows: Sequence[dict[str, Any]], values: Sequence[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

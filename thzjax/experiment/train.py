@@ -40,8 +40,8 @@ class Unwritable(RuntimeError):
     """A file of the run could not be written, as on a full disk; what was complete before still is."""
 
 
-def environment_record(config: RunConfig) -> dict[str, Any]:
-    """What the run ran on."""
+def environment_record() -> dict[str, Any]:
+    """What this runs on."""
     import flax
     import optax
 
@@ -53,7 +53,6 @@ def environment_record(config: RunConfig) -> dict[str, Any]:
         "optax": optax.__version__,
         "device": f"{jax.devices()[0].device_kind} ({jax.default_backend()})",
         "platform": platform.platform(),
-        "seed": config.seed,
         "command": " ".join(["thzjax", *sys.argv[1:]]),
     }
 
@@ -78,7 +77,9 @@ def create_run_folder(folder: Path, config: RunConfig) -> None:
     """
     refuse_existing(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "environment.json", json.dumps(environment_record(config), indent=2) + "\n")
+    write_atomically(
+        folder / "environment.json", json.dumps(environment_record() | {"seed": config.seed}, indent=2) + "\n"
+    )
     write_atomically(folder / "config.json", config_json(config))
 
 

@@ -140,14 +140,20 @@ def multipliers(records: Records, names: Sequence[str]) -> "Figure":
 
 
 @styled
-def seed_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], upright: str = "feasible " + RATE) -> "Figure":
+def seed_curves(
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    upright: str = "feasible " + RATE,
+    across: str = "environment steps",
+    lines: Mapping[str, float] | tuple[()] = (),
+) -> "Figure":
     """Learning curves of several seeds: their mean, and the band from the worst seed to the best.
 
     Args:
       curves: by label: steps `[T]` and what each seed had reached `[S, T]`; NaN where a seed has no value.
-      upright: what the y axis shows.
+      upright, across: what the axes show.
+      lines: what does not learn, by label.
     """
-    height = max(3.5, 1.5 + 0.2 * (len(curves) + 1))
+    height = max(3.5, 1.5 + 0.2 * (len(curves) + len(lines) + 1))
     figure, ax = new_axes(height)
     looks = itertools.cycle(itertools.product(("-", "--", ":"), (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, INK)))
     labels = []
@@ -160,7 +166,11 @@ def seed_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], upright: st
         mean = np.nanmean(seen, axis=0)
         ax.plot(x, mean, color=colour, linestyle=dash)
         labels.append((mean[-1], f"{label} {mean[-1]:.2f}", colour))
-    ax.set(ylabel=upright, ylim=(0, None))
-    counts(ax, "environment steps", max((float(np.max(steps)) for steps, _ in curves.values()), default=1.0))
+    for (label, value), dash in zip(dict(lines).items(), itertools.cycle(("--", ":", "-.")), strict=False):
+        ax.axhline(value, color=GREY, linestyle=dash, linewidth=0.9, zorder=1.5)
+        labels.append((value, f"{label} {value:.2f}", GREY))
+    lowest = min((np.nanmin(values, initial=0.0) for _, values in curves.values()), default=0.0)
+    ax.set(ylabel=upright, **({"ylim": (0, None)} if lowest >= 0 else {}))
+    counts(ax, across, max((float(np.max(steps)) for steps, _ in curves.values()), default=1.0))
     label_right(ax, labels, height - 0.8)
     return figure

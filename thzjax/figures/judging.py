@@ -1,0 +1,118 @@
+"""Statistical statements about curves, and the verdicts that follow from them.
+
+A statistic holds when its whole 95 % interval is on the claimed side and every seed is too; it does not hold when the
+whole interval is on the other side; otherwise it depends. Learned curves of fewer than `LEAST_SEEDS` seeds are not
+judged.
+"""
+
+import math
+
+import numpy as np
+from scipy.special import stdtrit
+
+from thzjax.figures.frame import Curve, Finding, Trace, summary
+
+LEAST_SEEDS = 3
+RATE = "bit/s/Hz"
+
+
+def verdict(low: float, high: float, at_least: float = 0.0, each: np.ndarray | None = None) -> str:
+    """Whether a statistic, given by its interval and its value for each seed, is above a number."""
+    if low > at_least:
+        return "holds" if each is None or np.all(np.asarray(each) > at_least) else "depends"
+    return "does not hold" if high < at_least else "depends"
+
+
+def _found(
+    statement: str, regime: str, difference: np.ndarray, learned: bool, at_least: float = 0.0, unit: str = RATE
+) -> Finding:
+    """A finding on differences `[S, C]`."""
+    value, low, high = summary(difference)
+    said = verdict(low, high, at_least, difference.mean(axis=1) if len(difference) > 1 else None)
+    if learned and len(difference) < LEAST_SEEDS:
+        said = "not judged"
+    return Finding(statement, said, value, low, high, unit, regime)
+
+
+def above(
+    statement: str, regime: str, a: Curve, b: Curve, at: int | None = None, at_least: float = 0.0, learned: bool = True
+) -> Finding:
+    """Mean of `a` exceeds that of `b` by more than `at_least`, paired by channel and by seed.
+
+    Args:
+      at: point of the axis; None for the mean over all points.
+      learned: whether seeds count.
+    """
+    chosen = slice(None) if at is None else slice(at, at + 1 or None)
+    n = min(a.values.shape[-1], b.values.shape[-1])
+    difference = np.mean(a.values[chosen, :, :n] - b.values[chosen, :, :n], axis=0)
+    return _found(statement, regime, difference, learned, at_least)
+
+
+def grows(statement: str, regime: str, curve: Curve, learned: bool = True) -> Finding:
+    """The curve ends above where it begins, which is the statistic, and no step between neighbours falls."""
+    steps = np.diff(curve.values[np.argsort(curve.x)], axis=0)
+    least = int(np.argmin(steps.mean(axis=(1, 2))))
+    found = _found(statement, regime, steps[least], learned)
+    rise = _found(statement, regime, steps.sum(axis=0), learned)
+    if rise.verdict != "holds":
+        return rise
+    # A step that cannot be told from level does not contradict growth; one that falls does.
+    said = "does not hold" if found.verdict == "does not hold" else rise.verdict
+    return Finding(statement, said, rise.value, rise.low, rise.high, RATE, regime)
+
+
+def flat(statement: str, regime: str, curve: Curve, share: float = 0.02, learned: bool = False) -> Finding:
+    """Between its ends the curve changes by less than a share of its mean."""
+    ordered = curve.values[np.argsort(curve.x)]
+    value, low, high = summary((ordered[-1] - ordered[0]) / ordered.mean())
+    said = "holds" if -share < low and high < share else "does not hold" if low > share or high < -share else "depends"
+    if learned and curve.values.shape[1] < LEAST_SEEDS:
+        said = "not judged"
+    return Finding(statement, said, value, low, high, "of its mean", regime)
+
+
+def flattens(statement: str, regime: str, curve: Curve, learned: bool = True) -> Finding:
+    """The slope of the first interval of the axis exceeds that of the last."""
+    order = np.argsort(curve.x)
+    x, values = curve.x[order], curve.values[order]
+    slopes = np.diff(values, axis=0) / np.diff(x)[:, None, None]
+    return _found(statement, regime, slopes[0] - slopes[-1], learned, unit=f"{RATE} per unit of the axis")
+
+
+def between(statement: str, regime: str, curve: Curve, least: float, most: float) -> Finding:
+    """The mean over channels, seeds and points lies in a range."""
+    value, low, high = summary(curve.values.mean(axis=0))
+    said = "holds" if least < low and high < most else "does not hold" if high < least or low > most else "depends"
+    return Finding(statement, said, value, low, high, RATE, regime)
+
+
+def seeds_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """(mean, low, high) of one number for each seed, `[S]`, by Student's t."""
+    mean, count = float(np.mean(values)), len(values)
+    if count < 2:
+        return mean, -math.inf, math.inf
+    half = float(stdtrit(count - 1, 0.975)) * float(np.std(values, ddof=1)) / math.sqrt(count)
+    return mean, mean - half, mean + half
+
+
+def of_seeds(statement: str, regime: str, values: np.ndarray, at_least: float = 0.0, unit: str = RATE) -> Finding:
+    """One number for each seed, `[S]`, exceeds `at_least`."""
+    value, low, high = seeds_interval(values)
+    said = "not judged" if len(values) < LEAST_SEEDS else verdict(low, high, at_least, values)
+    return Finding(statement, said, value, low, high, unit, regime)
+
+
+def ending(trace: Trace, share: float = 0.1) -> np.ndarray:
+    """Each seed's mean over the last share of training, `[S]`."""
+    count = max(1, int(share * trace.values.shape[1]))
+    return trace.values[:, -count:].mean(axis=1)
+
+
+def settled_at(trace: Trace, share: float = 0.95) -> np.ndarray:
+    """Episodes after which each seed's number stays within `1 - share` of the way it went, `[S]`."""
+    start, end = trace.values[:, :1], ending(trace)[:, None]
+    way = (trace.values - start) / np.where(end == start, 1, end - start)
+    below = way < share
+    last = np.where(below.any(axis=1), below.shape[1] - np.argmax(below[:, ::-1], axis=1), 0)
+    return trace.x[np.minimum(last, len(trace.x) - 1)]

@@ -1,0 +1,65 @@
+"""Liu et al., Fig. 10: reward over training with several antennas, DPPO beside A3C and WMMSE."""
+
+from thzjax.figures.frame import Data, Figure, Finding
+from thzjax.figures.judging import ending, of_seeds, settled_at
+from thzjax.figures.pictures import over_training
+from thzjax.figures.workshop import Workshop
+
+REGIMES = {"paper's configuration": {"configuration": "paper"}, "structured actions": {}}
+STEPS = 100_000
+WMMSE = {"paper's configuration": ("wmmse_sum/random",), "structured actions": ("wmmse_sum/focused",)}
+
+
+def trained(shop: Workshop, field: str) -> Data:
+    """A number over training of DPPO and A3C on the same channels, by regime; WMMSE beside each."""
+    data = {}
+    scenario = shop.scenario("paper-a-mimo")
+    for regime, options in REGIMES.items():
+        data[regime] = {}
+        for agent in ("dppo", "a3c"):
+            runs = shop.train("paper-a-mimo", agent, STEPS, **options)
+            data[regime][agent] = next(iter(shop.traces(runs, field).values()))
+        curves = shop.along(scenario, "power_w", (str(scenario.power_w),), WMMSE[regime])
+        data[f"{regime}, classical"] = {name: c for name, c in curves.items() if not name.endswith("anchor")}
+    return data
+
+
+def collect(shop: Workshop) -> Data:
+    """Mean rate of the training batches: an episode's return per step, so that horizons compare."""
+    return trained(shop, "sum_rate")
+
+
+def draw(data: Data) -> dict[str, object]:
+    """One picture for each regime."""
+    return {
+        regime: over_training(
+            data[regime], "reward per step [bit/s/Hz]", "training episodes", data[f"{regime}, classical"]
+        )
+        for regime in REGIMES
+    }
+
+
+def judge(data: Data) -> list[Finding]:
+    """Order of the ends, and when DPPO has settled."""
+    findings = []
+    for regime in REGIMES:
+        ends = {agent: ending(trace) for agent, trace in data[regime].items()}
+        findings.append(of_seeds("DPPO ends above A3C", regime, ends["dppo"] - ends["a3c"]))
+        for name, curve in data[f"{regime}, classical"].items():
+            findings.append(of_seeds(f"DPPO ends above {name} surface", regime, ends["dppo"] - curve.values.mean()))
+        left = 800 - settled_at(data[regime]["dppo"])
+        findings.append(of_seeds("DPPO has settled after 800 episodes", regime, left, unit="episodes to spare"))
+    return findings
+
+
+FIGURE = Figure(
+    "liu-fig10",
+    "Liu et al., Fig. 10",
+    "With several antennas DPPO converges after 800 episodes to a higher reward than A3C and WMMSE.",
+    "paper-a-mimo",
+    collect,
+    draw,
+    judge,
+    "WMMSE has random phases beside the paper's configuration and focused ones beside structured actions. Rewards of "
+    "training are of designs with exploration noise, which may exceed the pattern's threshold; WMMSE's are feasible.",
+)

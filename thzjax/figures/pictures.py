@@ -1,0 +1,38 @@
+"""How panels are drawn: curves along an axis, and traces of training, each with its 95 % band or its seeds'."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from thzjax import plotting
+from thzjax.figures.frame import Curve, Trace, summary
+
+
+def along_axis(panel: Mapping[str, Curve], x_label: str, labels: Sequence[str] | None = None) -> Any:
+    """Curves with 95 % bands, anchors in grey; open markers where some channels have no feasible design."""
+    drawn, anchors = {}, {}
+    axis = np.unique(np.concatenate([curve.x for curve in panel.values()]))
+    for label, curve in panel.items():
+        places = np.searchsorted(axis, curve.x)
+        numbers = {key: np.full(len(axis), np.nan) for key in ("mean", "low", "high", "violation")}
+        for place, values, missed in zip(places, curve.values, curve.missed, strict=True):
+            numbers["mean"][place], numbers["low"][place], numbers["high"][place] = summary(values)
+            numbers["violation"][place] = missed.mean()
+        if label.endswith(", anchor"):
+            # The bound no design passes is far above every curve and stands in the table.
+            if not label.startswith("upper bound"):
+                anchors[label.removesuffix(", anchor")] = numbers["mean"]
+        else:
+            drawn[label] = numbers
+    return plotting.sweep_curves(axis, labels, drawn, x_label, anchors=anchors)
+
+
+def over_training(
+    panel: Mapping[str, Trace], upright: str, across: str, lines: Mapping[str, Curve] | tuple[()] = ()
+) -> Any:
+    """Mean over seeds and the band from the worst to the best; what does not learn as lines."""
+    traces = {label: (trace.x, trace.values) for label, trace in panel.items()}
+    return plotting.seed_curves(
+        traces, upright, across, {name: float(curve.values.mean()) for name, curve in dict(lines).items()}
+    )

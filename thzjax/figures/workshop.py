@@ -1,0 +1,174 @@
+"""Where figures get their data: runs and judged designs, each kept under the hash of what it follows from.
+
+What is there already is not run again, so that an interrupted or repeated reproduction goes on; a change of any option
+has another hash.
+"""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from thzjax.experiment.compare import HELD_OUT_SEED
+from thzjax.experiment.config import read_config, resolve
+from thzjax.experiment.evaluation import HELD_OUT, PolicyRule, draw_channels, judge, stream_key
+from thzjax.experiment.files import read_records
+from thzjax.experiment.learned import TOGETHER, runs_in
+from thzjax.experiment.learner import load_weights
+from thzjax.experiment.overrides import to_json
+from thzjax.experiment.progress import TrainingProgress
+from thzjax.experiment.sweep import points
+from thzjax.experiment.train import create_runs, run_together
+from thzjax.figures.frame import Budget, Curve, Trace
+from thzjax.systems.scenario import Scenario, build, preset
+
+LONGEST_NAME = 60
+SLOW = ("gradient",)
+"""Methods that are judged on `Budget.searches` channels alone."""
+
+
+def digest(what: Any) -> str:
+    """A short hash of something that JSON can hold."""
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclasses.dataclass(frozen=True)
+class Workshop:
+    """A folder of results, and the budget they are made within.
+
+    Attributes:
+      folder: holds `runs/` and `points/`.
+      budget: how much is done.
+      say: told about progress.
+    """
+
+    folder: Path
+    budget: Budget
+    say: Callable[[str], None]
+
+    def scenario(self, name: str, *overrides: str) -> Scenario:
+        """A preset with options changed."""
+        return resolve(name, overrides=overrides).scenario if overrides else preset(name)
+
+    def train(
+        self, preset_name: str, agent: str, steps: int, overrides: Sequence[str] = (), sweep: Sequence[str] = (),
+        **options: Any,
+    ) -> Path:  # fmt: skip
+        """The folder of a learner's runs, `budget.seeds` of each value of `sweep`, trained if they are not there yet.
+
+        Args:
+          preset_name, agent, options: as `resolve` takes them: configuration, policy, handler.
+          steps: environment steps of each run, before the budget's share.
+          overrides, sweep: as `--set` and `--sweep` take them.
+        """
+        config = resolve(preset_name, agent, steps=int(steps * self.budget.steps), overrides=overrides, **options)
+        key = digest([to_json(config), list(sweep), self.budget.seeds])
+        folder = self.folder / "runs" / f"{preset_name}-{agent}-{config.policy}-{key}"
+        if not (folder / TOGETHER).exists():
+            shutil.rmtree(folder, ignore_errors=True)  # a kill while it was made
+            create_runs(folder, config, self.budget.seeds, sweep)
+        runs = [run for each in runs_in(folder).values() for run in each]
+        configs = [read_config(run / "config.json") for run in runs]
+        if any(_records(run)[-1:] != [config.records] for run, config in zip(runs, configs, strict=True)):
+            self.say(f"training {agent} ({config.policy}) on {preset_name}: {len(runs)} runs")
+            run_together(configs, runs, TrainingProgress())
+        return folder
+
+    def traces(self, folder: Path, field: str, against: str = "episodes") -> dict[str, Trace]:
+        """A number of `metrics.jsonl` over training, by label of the runs."""
+        found = {}
+        for label, runs in runs_in(folder).items():
+            records = [[r for r in read_records(run / "metrics.jsonl") if field in r] for run in runs]
+            x = np.array([record[against] for record in records[0]], float)
+            found[label] = Trace(x, np.array([[record[field] for record in each] for each in records], float))
+        return found
+
+    def along(
+        self,
+        scenario: Scenario,
+        name: str,
+        values: Sequence[str],
+        methods: Sequence[str],
+        x: Sequence[float] | None = None,
+        along: Mapping[str, Sequence[str]] | None = None,
+    ) -> dict[str, Curve]:
+        """Classical designs and anchors along an option of the scenario, by "method, surface"."""
+        found: dict[str, Curve] = {}
+        slow = [m for m in methods if m.split("/")[0] in SLOW]
+        fast = [m for m in methods if m not in slow]
+        for chosen, channels in ((fast, self.budget.channels), (slow, self.budget.searches)):
+            if not chosen:
+                continue
+            what = [to_json(scenario), name, list(values), chosen, channels, along and dict(along)]
+
+            def compute(chosen: Sequence[str] = chosen, channels: int = channels) -> dict[str, np.ndarray]:
+                kept: dict[str, np.ndarray] = {}
+                for point in points(scenario, name, values, channels, HELD_OUT_SEED, self.say, chosen, along):
+                    label = f"{point.method}, {point.surface}"
+                    kept[f"{label}|{point.value}|values"] = np.atleast_2d(point.rates)
+                    kept[f"{label}|{point.value}|missed"] = np.atleast_2d(point.missed)
+                return kept
+
+            kept = self._kept(what, compute)
+            for label in dict.fromkeys(key.split("|")[0] for key in kept):
+                if label.endswith(", anchor") and label in found:
+                    continue
+                there = [v for v in values if f"{label}|{v}|values" in kept]
+                at = np.array([float(v) if x is None else x[list(values).index(v)] for v in there])
+                stacked = (np.stack([kept[f"{label}|{v}|{part}"] for v in there]) for part in ("values", "missed"))
+                found[label] = Curve(at, *stacked)
+        return found
+
+    def learned(self, folder: Path, x: Sequence[float], trained: bool = True) -> Curve:
+        """Runs that were trained at every value of a sweep, each judged on held-out channels of its own scenario."""
+        by_value = list(runs_in(folder).values())
+        what = [folder.name, "trained" if trained else "untrained", self.budget.channels]
+
+        def compute() -> dict[str, np.ndarray]:
+            compiled: dict[Any, Any] = {}
+            rates, missed = [], []
+            for runs in by_value:
+                self.say(f"judging {runs[0].parent.name}, {runs[0].name}")
+                judged = [self._judged(run, trained, compiled) for run in runs]
+                rates.append(np.stack([r for r, _ in judged]))
+                missed.append(np.stack([m for _, m in judged]))
+            return {"values": np.stack(rates), "missed": np.stack(missed)}
+
+        kept = self._kept(what, compute)
+        return Curve(np.asarray(x, float), kept["values"], kept["missed"])
+
+    def _judged(self, run: Path, trained: bool, compiled: dict[Any, Any]) -> tuple[np.ndarray, np.ndarray]:
+        config = read_config(run / "config.json")
+        learner, before, after = load_weights(config, run)
+        rule = PolicyRule(learner.env, learner.agent.policy, after if trained else before)
+        system, params = build(config.scenario)
+        channels = draw_channels(system, params, self.budget.channels, HELD_OUT_SEED, HELD_OUT)
+        if rule.program not in compiled:
+            compiled[rule.program] = jax.jit(
+                lambda weights, params, channels, key: judge(
+                    system, params, channels, rule.design(weights, params, channels, key)
+                )
+            )
+        result = compiled[rule.program](rule.weights, params, channels, stream_key(HELD_OUT_SEED, HELD_OUT))
+        return np.asarray(result.rate_feasible), ~np.asarray(result.satisfied_feasible)
+
+    def _kept(self, what: Any, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """Arrays that are there already, or are computed and kept."""
+        path = self.folder / "points" / f"{digest(what)}.npz"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside = path.with_suffix(".tmp.npz")
+            np.savez_compressed(aside, **compute())
+            aside.replace(path)
+        with np.load(path, allow_pickle=False) as kept:
+            return {name: kept[name] for name in kept.files}
+
+
+def _records(run: Path) -> list[int]:
+    return [record["record"] for record in read_records(run / "metrics.jsonl")]
