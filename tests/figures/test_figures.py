@@ -54,6 +54,16 @@ class MadeUp:
     def learned(self, runs, x, trained=True):
         return self._curve(1 + np.log1p(x), x, 3)
 
+    def patterns(self, scenario, methods, learned):
+        grid = np.linspace(-90, 90, 361)
+        shape = np.exp(-((np.min(np.abs(grid[:, None] - np.array([-40, 0, 40])), axis=1) / 5) ** 2))
+        users = [f", user {k + 1}" for k in range(scenario.num_users)]
+        return {
+            f"{label}{user}": self._curve((2 + i) * shape / (1 + len(user)), grid, 3 if label in learned else 1)
+            for i, label in enumerate([*learned, *(m.replace("/", ", ") for m in methods)])
+            for user in ["", *users]
+        }
+
     def _curve(self, means, x, seeds):
         noise = 1e-3 * np.random.default_rng(0).normal(size=(len(x), seeds, 8))
         return Curve(np.asarray(x, float), np.asarray(means)[:, None, None] + noise, np.zeros(noise.shape, bool))

@@ -5,11 +5,13 @@ from thzjax.figures import (
     liu_fig3,
     liu_fig4,
     liu_fig5,
+    liu_fig6,
     liu_fig7,
     liu_fig8,
     liu_fig9,
     liu_fig10,
     liu_fig11,
+    liu_fig12,
     mobarak_fig2,
     mobarak_fig3,
     mobarak_fig4,
@@ -19,8 +21,8 @@ from thzjax.figures.frame import Figure
 FIGURES: dict[str, Figure] = {
     module.FIGURE.id: module.FIGURE
     for module in (
-        liu_fig3, liu_fig4, liu_fig5, liu_fig7, liu_fig8, liu_fig9, liu_fig10, liu_fig11, mobarak_fig2, mobarak_fig3,
-        mobarak_fig4,
+        liu_fig3, liu_fig4, liu_fig5, liu_fig6, liu_fig7, liu_fig8, liu_fig9, liu_fig10, liu_fig11, liu_fig12,
+        mobarak_fig2, mobarak_fig3, mobarak_fig4,
     )
 }  # fmt: skip
 

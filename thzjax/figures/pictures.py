@@ -7,6 +7,7 @@ import numpy as np
 
 from thzjax import plotting
 from thzjax.figures.frame import Curve, Trace, summary
+from thzjax.systems.irs_scenario import desired_beams
 
 
 def along_axis(panel: Mapping[str, Curve], x_label: str, labels: Sequence[str] | None = None) -> Any:
@@ -26,6 +27,20 @@ def along_axis(panel: Mapping[str, Curve], x_label: str, labels: Sequence[str] |
         else:
             drawn[label] = numbers
     return plotting.sweep_curves(axis, labels, drawn, x_label, anchors=anchors)
+
+
+def radiated(patterns: Mapping[str, Curve], scenario: Any) -> Any:
+    """Mean power over the direction and the band from 10 to 90 % of channels and seeds."""
+    drawn = {}
+    desired = np.asarray(desired_beams(scenario))
+    for label, curve in patterns.items():
+        every = curve.values.reshape(len(curve.x), -1)
+        low, high = np.quantile(every, (0.1, 0.9), axis=1)
+        target = desired[:: round((len(desired) - 1) / (len(curve.x) - 1))]
+        error = float(np.mean((every - target[:, None]) ** 2))
+        drawn[label] = {"mean": every.mean(axis=1), "low": low, "high": high, "error": error}
+        grid = curve.x
+    return plotting.beam_patterns(grid, target, drawn, scenario.p_ref_w)
 
 
 def over_training(

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from thzjax.experiment.compare import HELD_OUT_SEED
 from thzjax.experiment.config import read_config, resolve
-from thzjax.experiment.evaluation import HELD_OUT, PolicyRule, draw_channels, judge, stream_key
+from thzjax.experiment.evaluation import HELD_OUT, PolicyRule, classical_rules, draw_channels, judge, stream_key
 from thzjax.experiment.files import read_records
 from thzjax.experiment.learned import TOGETHER, runs_in
 from thzjax.experiment.learner import load_weights
@@ -26,9 +27,14 @@ from thzjax.experiment.progress import TrainingProgress
 from thzjax.experiment.sweep import points
 from thzjax.experiment.train import create_runs, run_together
 from thzjax.figures.frame import Budget, Curve, Trace
+from thzjax.physics.beampattern import beam_pattern, pattern_grid, transmit_covariance
+from thzjax.physics.link import by_user
+from thzjax.systems.base import Design
 from thzjax.systems.scenario import Scenario, build, preset
 
 LONGEST_NAME = 60
+COARSER = 5
+"""One direction of so many of the grid is kept of a beam pattern: every half degree."""
 SLOW = ("gradient",)
 """Methods that are judged on `Budget.searches` channels alone."""
 
@@ -142,6 +148,56 @@ class Workshop:
 
         kept = self._kept(what, compute)
         return Curve(np.asarray(x, float), kept["values"], kept["missed"])
+
+    def patterns(self, scenario: Scenario, methods: Sequence[str], learned: Mapping[str, Path]) -> dict[str, Curve]:
+        """What designs radiate, scaled to the constraints, over the direction [deg] in units of p_ref.
+
+        Args:
+          scenario: with a beam pattern.
+          methods: classical designs.
+          learned: folders of runs of that scenario, by label.
+
+        Returns:
+          By label the mean over time of the whole transmission, `[L, S, C]`; by "LABEL, user K" each user's own part.
+        """
+        runs = {label: [run for each in runs_in(folder).values() for run in each] for label, folder in learned.items()}
+        what = ["patterns", to_json(scenario), list(methods), {k: str(f.name) for k, f in learned.items()}]
+
+        def compute() -> dict[str, np.ndarray]:
+            system, params = build(scenario)
+            channels = draw_channels(system, params, self.budget.channels, HELD_OUT_SEED, HELD_OUT)
+            key = stream_key(HELD_OUT_SEED, HELD_OUT)
+            grid = pattern_grid()[::COARSER]
+
+            @jax.jit
+            def radiated(design: Design) -> jax.Array:
+                met = system.meet(params, channels, system.project(params, channels, design))
+                own = transmit_covariance(by_user(met.beamformer, system.spec.users))
+                return jnp.moveaxis(beam_pattern(own, grid), 0, -1) / params.p_ref_w  # [K, L, C]
+
+            rules = {f"{m}, {s}": [rule] for (m, s), rule in classical_rules(system, methods).items()}
+            for label, folders in runs.items():
+                rules[label] = []
+                for run in folders:
+                    learner, _, after = load_weights(read_config(run / "config.json"), run)
+                    rules[label].append(PolicyRule(learner.env, learner.agent.policy, after))
+            kept = {"grid": np.rad2deg(np.asarray(grid))}
+            for label, of_seeds in rules.items():
+                self.say(f"beam pattern of {label}")
+                designs = (jax.jit(rule)(params, channels, key) for rule in of_seeds)
+                kept[label] = np.stack([np.asarray(radiated(design)) for design in designs])
+            return kept
+
+        kept = self._kept([*what, self.budget.channels], compute)
+        curves = {}
+        for label in kept:
+            if label == "grid":
+                continue
+            users = np.moveaxis(kept[label], 0, 2)  # [K, L, S, C]
+            parts = {label: users.sum(0)} | {f"{label}, user {k + 1}": user for k, user in enumerate(users)}
+            for name, values in parts.items():
+                curves[name] = Curve(kept["grid"], values, np.zeros(values.shape, bool))
+        return curves
 
     def _judged(self, run: Path, trained: bool, compiled: dict[Any, Any]) -> tuple[np.ndarray, np.ndarray]:
         config = read_config(run / "config.json")
