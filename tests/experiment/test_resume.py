@@ -17,6 +17,7 @@ ON = ("rollout=2", "hidden=4", "gamma=0.5", "normalise_obs=true")
 OFF = ("hidden=4", "gamma=0.5", "capacity=24", "batch=8", "gradient_steps=2", "warmup=32")
 SETTINGS = {
     "ppo": (*ON, "minibatches=2", "epochs=1", "objective=kl"),
+    "dppo": (*ON, "minibatches=2"),
     "a2c": ON,
     "a3c": ON,
     "reinforce": ON,
