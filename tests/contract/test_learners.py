@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from thzjax.agents.registry import AGENTS
+from thzjax.agents.registry import AGENTS, REAL
 from thzjax.errors import ConfigError
 from thzjax.experiment.config import ONE_ANTENNA, resolve
 from thzjax.experiment.learner import make_learner
@@ -14,6 +14,7 @@ EVERYDAY = {
     ("apg", "paper-a-mimo", "structured"),
     ("sac", "paper-a", "residual"),
     ("reinforce", "paper-a", "paper"),
+    ("ddpg", "paper-b", "paper"),
 }
 CASES = [
     pytest.param(*case, marks=[] if case in EVERYDAY else [pytest.mark.full])
@@ -23,7 +24,8 @@ CASES = [
         for name in ("paper-a", "paper-a-mimo", "paper-b")
         for policy in kind.policies
     )
-    if case[1:] != ("paper-b", "paper") and not (case[1] == "paper-a-mimo" and case[2] in ONE_ANTENNA)
+    if not (case[1] == "paper-a-mimo" and case[2] in ONE_ANTENNA)
+    and not (case[2] == "paper" and AGENTS[case[0]].policies == REAL and case[1] != "paper-b")
 ]
 
 
@@ -39,8 +41,14 @@ def test_an_update_keeps_the_shape_of_its_carry(agent, name, policy):
     assert {"sum_rate", "violation_rate", "episode_return"} <= set(metrics)
     assert all(metric.shape == () for metric in metrics.values())
     sampled = "Whole" if agent == "apg" else "Traced"
-    kind = {"equivariant": "Structured", "paper": "Paper", "unfolded": sampled}.get(policy, policy.capitalize())
+    literal = "PaperB" if name == "paper-b" else "Paper"
+    kind = {"equivariant": "Structured", "paper": literal, "unfolded": sampled}.get(policy, policy.capitalize())
     assert type(learner.env.actions).__name__ == kind
+
+
+def test_paper_as_discrete_phases_are_refused_to_learners_of_real_numbers():
+    with pytest.raises(ConfigError, match="discrete phases, which sac cannot: use ppo, dppo, a2c, a3c, reinforce"):
+        resolve("paper-a", "sac", "paper")
 
 
 def test_a_policy_that_a_learner_cannot_learn_is_refused_by_name():

@@ -39,6 +39,8 @@ class Kind(NamedTuple):
 
 
 STOCHASTIC = ("structured", "paper", "residual", "equivariant", "unfolded")
+REAL = ("structured", "residual", "paper")
+"""Policies of real numbers alone; paper A's decision process chooses discrete phases, paper B's does not."""
 ALIASES = {"dppo": "ppo"}
 """Learners that are another one, run with as many workers as users: paper A's DPPO, with its chief (Section IV)."""
 AGENTS: dict[str, Kind] = {
@@ -47,9 +49,9 @@ AGENTS: dict[str, Kind] = {
     "a2c": Kind(A2CConfig, make_a2c, STOCHASTIC),
     "a3c": Kind(A3CConfig, make_a3c, STOCHASTIC),
     "reinforce": Kind(ReinforceConfig, make_reinforce, STOCHASTIC),
-    "ddpg": Kind(DDPGConfig, make_ddpg, ("structured", "residual")),
-    "td3": Kind(TD3Config, make_td3, ("structured", "residual")),
-    "sac": Kind(SACConfig, make_sac, ("structured", "residual")),
+    "ddpg": Kind(DDPGConfig, make_ddpg, REAL),
+    "td3": Kind(TD3Config, make_td3, REAL),
+    "sac": Kind(SACConfig, make_sac, REAL),
     "apg": Kind(APGConfig, make_apg, ("unfolded", "structured", "residual", "equivariant")),
 }
 

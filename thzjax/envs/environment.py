@@ -115,7 +115,7 @@ class Environment:
         seen = channels if estimate is None else estimate
         context = self.actions.context(self.system, params, seen)
         beamformer = None
-        if self._sees_beams:
+        if self.sees_beams:
             spec = self.system.spec
             beamformer = self.system.fit_power(params, jnp.eye(spec.antennas, spec.streams, dtype=reflection.dtype))
         obs = self._observe(params, seen, context, reflection, beamformer)
@@ -123,7 +123,8 @@ class Environment:
         return State(channels, estimate, context, obs, reflection, jnp.zeros((), jnp.int32), zero, beamformer)
 
     @property
-    def _sees_beams(self) -> bool:
+    def sees_beams(self) -> bool:
+        """Whether what is seen depends on the beams that stand, so that an episode's decisions refine each other."""
         return getattr(self.observations, "sees_beams", False)
 
     def _observe(self, params: Any, seen: Any, context: Any, reflection: Array, beamformer: Array | None) -> Any:
@@ -140,6 +141,13 @@ class Environment:
             acting = self.system.meet(params, channels, acting)
         return acting, chosen.reflection
 
+    def stand(self, params: Any, state: State, design: Design, reflection: Array) -> State:
+        """The state in which a design stands, as the next decision sees it."""
+        obs, beamformer = state.obs, design.beamformer if self.sees_beams else None
+        if self.observations.sees_phases or self.sees_beams:
+            obs = self._observe(params, state.seen, state.context, reflection, beamformer)
+        return state.replace(obs=obs, reflection=reflection, beamformer=beamformer)
+
     def step(self, key: Array, state: State, action: Any, params: Any) -> Step:
         """One design on the episode's channel; the reward is its sum rate [bit/s/Hz].
 
@@ -150,22 +158,18 @@ class Environment:
         outcome = self.system.outcome(params, state.channels, design)
         reward = jnp.sum(outcome.rates)
         step = state.step + 1
+        following = self.stand(params, state, design, reflection)
         truncated = step >= self.horizon
         terminated = satisfied(outcome.slack) if self.stop_when_satisfied else jnp.zeros_like(truncated)
-        obs, beamformer = state.obs, design.beamformer if self._sees_beams else None
-        if self.observations.sees_phases or self._sees_beams:
-            obs = self._observe(params, state.seen, state.context, reflection, beamformer)
-        episode_return = state.episode_return + reward
-        following = state.replace(
-            obs=obs, reflection=reflection, step=step, episode_return=episode_return, beamformer=beamformer
-        )
+        following = following.replace(step=step, episode_return=state.episode_return + reward)
         info = {
             "rates": outcome.rates,
             "slack": outcome.slack,
-            "final_observation": obs,
+            "final_observation": following.obs,
             "episode_return": following.episode_return,
         }
         over = terminated | truncated
         fresh = self.reset(key, params)
-        obs, following = jax.tree.map(lambda new, old: jnp.where(over, new, old), fresh, (obs, following))
+        held = following.obs, following
+        obs, following = jax.tree.map(lambda new, old: jnp.where(over, new, old), fresh, held)
         return Step(obs, following, reward, terminated, truncated, info)

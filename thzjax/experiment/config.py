@@ -10,12 +10,12 @@ from thzjax.agents.apg import APGConfig
 from thzjax.agents.base import Agent
 from thzjax.agents.ppo import PPOConfig
 from thzjax.agents.primal_dual import PrimalDualConfig
-from thzjax.agents.registry import AGENTS, ALIASES, UNFOLDED_HYBRID, LearnerConfig, make_policy
+from thzjax.agents.registry import AGENTS, ALIASES, REAL, UNFOLDED_HYBRID, LearnerConfig, make_policy
 from thzjax.agents.unfolded_random import Traced
-from thzjax.envs.actions import Paper, Residual, Structured, Whole
+from thzjax.envs.actions import Paper, PaperB, Residual, Structured, Whole
 from thzjax.envs.entities import EntityObservation
 from thzjax.envs.environment import Environment
-from thzjax.envs.observations import PaperObservation, StructuredObservation, WholeObservation
+from thzjax.envs.observations import PaperBObservation, PaperObservation, StructuredObservation, WholeObservation
 from thzjax.errors import ConfigError
 from thzjax.experiment.overrides import apply_overrides, from_json, to_json
 from thzjax.parallel import make_parallel, share
@@ -93,14 +93,15 @@ class RunConfig:
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
-        if self.policy == "paper" and not isinstance(self.scenario, IrsScenario):
-            raise ConfigError("policy 'paper' is paper A's: on paper B's system use structured, residual or unfolded")
+        on_paper_a = self.policy == "paper" and isinstance(self.scenario, IrsScenario)
+        if on_paper_a:
+            _refuse_discrete(self.agent)
         if self.policy in ONE_ANTENNA and getattr(self.scenario, "user_antennas", 1) > 1:
             raise ConfigError(
                 f"policy {self.policy!r} is for users with one antenna: use structured, residual or paper with "
                 f"user_antennas={self.scenario.user_antennas}"
             )
-        if self.policy == "paper" and self.scenario.phase_bits < 1:
+        if on_paper_a and self.scenario.phase_bits < 1:
             raise ConfigError("the paper configuration chooses discrete phases: set phase_bits to at least 1")
 
     @property
@@ -128,6 +129,10 @@ _PAPER: dict[str, Any] = {
     "primal_dual": PrimalDualConfig(step_x=1e-3, step_lambda=1e-3, step_mu=1e-3),
 }
 _PAPER_PPO = {"epochs": 1, "minibatches": 25}
+# Paper B gives {64, 64} layers, a replay and slow copies; what else it may have given did not survive. An observation
+# of 11 840 numbers takes 46 KiB, so the replay holds fewer than elsewhere.
+_PAPER_B_REPLAY = {"hidden": (64, 64), "capacity": 8192, "batch": 64, "num_envs": 64, "warmup": 2048}
+PAPER_B_HORIZON = 10
 PAPER_CLIP = {"paper-a-literal": 2.0}
 """Presets whose PPO clip is the paper's own 2, which bounds the ratio to [-1, 3]: no clipping from below."""
 # On 512 held-out channels of `paper-a` 100 updates of 256 channels give 4.087, 300 give 4.090 bit/s/Hz.
@@ -155,6 +160,15 @@ _SUITED: dict[tuple[str, str], dict[str, Any]] = {
 UNFOLDED_STEPS = 307_200
 
 
+def _refuse_discrete(agent: str) -> None:
+    """Paper A's decision process has discrete phases, which learners of real numbers cannot choose."""
+    if AGENTS[agent].policies == REAL:
+        able = [name for name, kind in AGENTS.items() if "paper" in kind.policies and kind.policies != REAL]
+        raise ConfigError(
+            f"paper A's decision process chooses discrete phases, which {agent} cannot: use {', '.join(able)}"
+        )
+
+
 def default_run(agent: str, scenario: Scenario, configuration: str = "default", policy: str | None = None) -> RunConfig:
     """The run that an agent makes on a kind of scenario unless told otherwise.
 
@@ -174,6 +188,14 @@ def default_run(agent: str, scenario: Scenario, configuration: str = "default", 
             raise ConfigError(f"{agent} has no paper configuration: use one of {known}")
         if policy not in (None, "paper"):
             raise ConfigError(f"--configuration paper learns policy 'paper': leave out --policy {policy}")
+        if hybrid:
+            off_policy = hasattr(kind.config, "policy")
+            return RunConfig(
+                agent=agent, policy="paper", scenario=scenario, horizon=PAPER_B_HORIZON, workers=workers,
+                learner=kind.config(**(_PAPER_B_REPLAY if off_policy else {})), steps=OFF_POLICY_STEPS,
+                updates_per_record=64 if off_policy else 8, validation_channels=128,
+            )  # fmt: skip
+        _refuse_discrete(agent)
         learner = kind.config(**_PAPER, **(_PAPER_PPO if own == "ppo" else {}))
         return RunConfig(
             agent=agent, policy="paper", scenario=scenario, learner=learner, horizon=50, steps=1_000_000,
@@ -271,10 +293,11 @@ def config_json(config: RunConfig) -> str:
 
 def make_environment(config: RunConfig, system: System) -> Environment:
     """The environment of a run."""
+    literal_b = config.policy == "paper" and isinstance(config.scenario, HrisScenario)
     actions, observations = {
         "structured": (Structured(), StructuredObservation()),
         "residual": (Residual(), StructuredObservation()),
-        "paper": (Paper(), PaperObservation()),
+        "paper": (PaperB(), PaperBObservation()) if literal_b else (Paper(), PaperObservation()),
         "equivariant": (Structured(elements=True), EntityObservation()),
         # What has the exact gradient needs the design alone; what samples, how it was drawn.
         "unfolded": (Whole() if config.agent == "apg" else Traced(), WholeObservation()),
@@ -284,7 +307,8 @@ def make_environment(config: RunConfig, system: System) -> Environment:
         actions=actions,
         observations=observations,
         horizon=config.horizon,
-        delayed_phases=config.policy == "paper",
+        start="identity" if literal_b else "random",
+        delayed_phases=config.policy == "paper" and not literal_b,
         meet_constraints=config.handler == "projection",
         stop_when_satisfied=config.stop_when_satisfied,
     )

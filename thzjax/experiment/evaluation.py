@@ -99,7 +99,8 @@ class PolicyRule:
     """A policy with its weights as a design rule.
 
     Where phases act a step late, the policy is run on the still channel for one episode, as it was trained, and
-    its last design is taken.
+    its last design is taken. Where it sees the beams that stand (paper B), it is run so too, and the design is taken
+    that had the highest rate among those that meet all constraints, as that paper takes its answer.
 
     Attributes:
       env, policy, weights: what is judged.
@@ -124,18 +125,24 @@ class PolicyRule:
     def design(self, weights: Any, params: Any, channels: Any, key: Array) -> Design:
         """The designs of a batch with other weights."""
         env, policy = self.env, self.policy
-        steps = env.horizon if env.delayed_phases else 1
+        steps = env.horizon if env.delayed_phases or env.sees_beams else 1
 
         def one(channels: Any, key: Array) -> Design:
-            reflection = env.system.snap(params, channels, random_phases(key, channels, env.system.spec.elements))
-            state = env.begin(params, channels, reflection)
+            phase = random_phases(key, channels, env.system.spec.elements)
+            phase = jnp.zeros_like(phase) if env.start == "identity" else phase
+            state = env.begin(params, channels, env.system.snap(params, channels, phase))
 
             def step(state: Any, _: None) -> tuple[Any, Design]:
                 design, reflection = env.design(params, state, policy.mode(weights, state.obs))
-                return env.begin(params, channels, reflection), design
+                return env.stand(params, state, design, reflection), design
 
             _, designs = jax.lax.scan(step, state, None, length=steps)
-            return jax.tree.map(lambda x: x[-1], designs)
+            chosen = -1
+            if env.sees_beams:
+                met = jax.vmap(lambda d: env.system.meet(params, channels, d))(designs)
+                outcome = jax.vmap(lambda d: env.system.outcome(params, channels, d))(met)
+                chosen = jnp.argmax(jnp.where(satisfied(outcome.slack), jnp.sum(outcome.rates, axis=-1), 0))
+            return jax.tree.map(lambda x: x[chosen], designs)
 
         seen = observed(env.system, params, channels, key)
         design = jax.vmap(one)(seen, jax.random.split(key, channels.direct.shape[0]))
