@@ -21,7 +21,7 @@ SMALL = (
 BAD = {
     "preset 'paper-z' is unknown": ["train", "paper-z"],
     "apg has no paper configuration": ["train", "paper-a", "--agent", "apg", "--configuration", "paper"],
-    "policy 'paper' is paper A's": ["train", "paper-b", "--configuration", "paper"],
+    "chooses discrete phases, which ddpg cannot": ["train", "paper-a", "--agent", "ddpg", "--configuration", "paper"],
     "apg cannot learn policy 'paper'": ["train", "paper-a", "--agent", "apg", "--set", "policy=paper"],
     "num_active=81 is more than the 80 elements": ["compare", "paper-b", "--set", "num_active=81"],
     "leaves one angle unobservable": ["compare", "paper-b", "--set", "sensor_shape=1,20"],
