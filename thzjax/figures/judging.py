@@ -72,6 +72,21 @@ def flat(statement: str, regime: str, curve: Curve, share: float = 0.02, learned
     return Finding(statement, said, value, low, high, "of its mean", regime)
 
 
+def alike(statement: str, regime: str, a: Curve, b: Curve, at: int, within: float) -> Finding:
+    """At one point of the axis the means of two curves differ by less than `within`, paired by channel and seed."""
+    n = min(a.values.shape[-1], b.values.shape[-1])
+    difference = a.values[at, :, :n] - b.values[at, :, :n]
+    value, low, high = summary(difference)
+    said = "depends"
+    if -within < low and high < within:
+        said = "holds"
+    elif low > within or high < -within:
+        said = "does not hold"
+    if len(difference) < LEAST_SEEDS:
+        said = "not judged"
+    return Finding(statement, said, value, low, high, RATE, regime)
+
+
 def flattens(statement: str, regime: str, curve: Curve, learned: bool = True) -> Finding:
     """The slope of the first interval of the axis exceeds that of the last."""
     order = np.argsort(curve.x)

@@ -6,7 +6,6 @@ import datetime
 import io
 import json
 import re
-import time
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
@@ -29,11 +28,10 @@ def reproduce_figure(figure: Figure, budget: Budget, folder: Path, say: Callable
     """Collect, draw, judge and write one figure into `folder/ID`; the pages of the folder are written anew.
 
     Returns:
-      What `result.json` holds; its seconds do not count what was there already.
+      What `result.json` holds; its seconds are what its runs and points took when they were made.
     """
-    begin = time.monotonic()
-    data = figure.collect(Workshop(folder, budget, say))
-    seconds = time.monotonic() - begin
+    shop = Workshop(folder, budget, say)
+    data = figure.collect(shop)
     own = folder / figure.id
     own.mkdir(parents=True, exist_ok=True)
     names = []
@@ -52,7 +50,8 @@ def reproduce_figure(figure: Figure, budget: Budget, folder: Path, say: Callable
         "budget": budget.name,
         "seeds": budget.seeds,
         "channels": budget.channels,
-        "seconds": round(seconds, 1),
+        "seconds": round(sum(shop.spent.values()), 1),
+        "work": shop.spent,
         "preset": figure.preset,
         "notes": figure.notes,
         "pictures": names,
@@ -130,9 +129,16 @@ def _numbers(finding: dict[str, Any]) -> str:
     return f"{value} {finding['unit']}"
 
 
+def _total(results: Sequence[dict[str, Any]]) -> str:
+    """How long everything took; what several figures share counts once, and in each one's own seconds."""
+    work = {name: seconds for result in results for name, seconds in result["work"].items()}
+    return f"{len(results)} figures in {sum(work.values()) / 60:.0f} minutes, what they share counted once."
+
+
 def markdown(results: Sequence[dict[str, Any]]) -> str:
     """The page as Markdown, pictures linked."""
-    lines = ["# Reproduction", "", INTRODUCTION, "", "| figure | claim | verdict | seconds |", "|---|---|---|---|"]
+    lines = ["# Reproduction", "", INTRODUCTION, "", _total(results), ""]
+    lines += ["| figure | claim | verdict | seconds |", "|---|---|---|---|"]
     lines += [
         f"| [{r['source']}](#{r['id']}) | {r['claim']} | **{r['verdict']}** | {r['seconds']:.0f} |" for r in results
     ]
@@ -155,7 +161,15 @@ def markdown(results: Sequence[dict[str, Any]]) -> str:
 
 def page(results: Sequence[dict[str, Any]], folder: Path) -> str:
     """The page as self-contained HTML."""
-    body = f"<h1>Reproduction</h1><p>{escape(INTRODUCTION)}</p>"
+    rows = "".join(
+        f"<tr><td><a href='#{r['id']}'>{escape(r['source'])}</a></td><td>{escape(r['claim'])}</td>"
+        f"<td>{escape(r['verdict'])}</td><td>{r['seconds']:.0f} s</td></tr>"
+        for r in results
+    )
+    body = (
+        f"<h1>Reproduction</h1><p>{escape(INTRODUCTION)}</p><p>{escape(_total(results))}</p>"
+        f'<div class="scroll"><table><tbody>{rows}</tbody></table></div>'
+    )
     for r in results:
         pictures = ""
         for p in r["pictures"]:
@@ -173,7 +187,8 @@ def page(results: Sequence[dict[str, Any]], folder: Path) -> str:
             f"<p>{escape(r['claim'])}</p>{pictures}"
             f'<div class="scroll"><table><tbody>{rows}</tbody></table></div><p class="note">{escape(r["notes"])}</p>'
             f"<p class='note'><code>{escape(r['command'])}</code>, {r['date']}, {r['seeds']} seeds, {r['channels']} "
-            f"channels, {r['seconds']:.0f} s, thzjax {env['thzjax']}, jax {env['jax']}, {escape(env['device'])}</p>"
+            f"channels, {r['seconds']:.0f} s, thzjax {env['thzjax']}, jax {env['jax']}, Python {env['python']}, "
+            f"{escape(env['device'])}</p>"
         )
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import thzjax
 from thzjax.experiment.compare import HELD_OUT_SEED
 from thzjax.experiment.config import read_config, resolve
 from thzjax.experiment.evaluation import HELD_OUT, PolicyRule, classical_rules, draw_channels, judge, stream_key
-from thzjax.experiment.files import read_records
+from thzjax.experiment.files import read_records, write_atomically
 from thzjax.experiment.learned import TOGETHER, runs_in
 from thzjax.experiment.learner import load_weights
 from thzjax.experiment.overrides import to_json
@@ -32,16 +34,17 @@ from thzjax.physics.link import by_user
 from thzjax.systems.base import Design
 from thzjax.systems.scenario import Scenario, build, preset
 
-LONGEST_NAME = 60
 COARSER = 5
 """One direction of so many of the grid is kept of a beam pattern: every half degree."""
+SECONDS = "seconds.txt"
+"""How long the last call took that trained the runs of a folder."""
 SLOW = ("gradient",)
 """Methods that are judged on `Budget.searches` channels alone."""
 
 
 def digest(what: Any) -> str:
-    """A short hash of something that JSON can hold."""
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+    """A short hash of something that JSON can hold, and of this version."""
+    return hashlib.sha256(json.dumps([thzjax.__version__, what], sort_keys=True).encode()).hexdigest()[:12]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,11 +55,13 @@ class Workshop:
       folder: holds `runs/` and `points/`.
       budget: how much is done.
       say: told about progress.
+      spent: seconds that each run and each set of points took when it was made, which may have been earlier.
     """
 
     folder: Path
     budget: Budget
     say: Callable[[str], None]
+    spent: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def scenario(self, name: str, *overrides: str) -> Scenario:
         """A preset with options changed."""
@@ -81,9 +86,13 @@ class Workshop:
             create_runs(folder, config, self.budget.seeds, sweep)
         runs = [run for each in runs_in(folder).values() for run in each]
         configs = [read_config(run / "config.json") for run in runs]
+        took = folder / SECONDS
         if any(_records(run)[-1:] != [config.records] for run, config in zip(runs, configs, strict=True)):
             self.say(f"training {agent} ({config.policy}) on {preset_name}: {len(runs)} runs")
+            begin = time.monotonic()
             run_together(configs, runs, TrainingProgress())
+            write_atomically(took, f"{time.monotonic() - begin:.1f}\n")
+        self.spent[f"runs/{folder.name}"] = float(took.read_text(encoding="utf-8")) if took.exists() else 0.0
         return folder
 
     def traces(self, folder: Path, field: str, against: str = "episodes") -> dict[str, Trace]:
@@ -220,10 +229,13 @@ class Workshop:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             aside = path.with_suffix(".tmp.npz")
-            np.savez_compressed(aside, **compute())
+            begin = time.monotonic()
+            found = compute()
+            np.savez_compressed(aside, **found, **{SECONDS: np.array(time.monotonic() - begin)})
             aside.replace(path)
         with np.load(path, allow_pickle=False) as kept:
-            return {name: kept[name] for name in kept.files}
+            self.spent[f"points/{path.stem}"] = float(kept[SECONDS])
+            return {name: kept[name] for name in kept.files if name != SECONDS}
 
 
 def _records(run: Path) -> list[int]:
