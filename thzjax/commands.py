@@ -399,19 +399,20 @@ def reproduce(
     out: Path = Path("reproduction"),
     list: bool = False,
 ) -> int:
-    """Run published figures, draw them, and judge what the papers say about them.
+    """Run figures, published ones and further ones, draw them, and judge what is claimed about them.
 
     Examples:
       thzjax reproduce --list
       thzjax reproduce liu-fig9
       thzjax reproduce all --budget quick --out reproduction
+      thzjax reproduce beyond
 
     Every run and every judged point is kept in OUT under the hash of its configuration: repeated or interrupted, a
     reproduction goes on where it was. OUT/REPRODUCTION.md and reproduction.html show figures, claims, verdicts and
     numbers; verdicts.json holds the verdicts, ID/ID.csv what is behind the curves.
 
     Args:
-      figures: ids, or all.
+      figures: ids; all for every published figure, beyond for those that go beyond the papers.
       budget: "quick" takes 3 seeds and minutes a figure on 2 CPU cores; "full" 10 seeds, five times the training, and
         hours.
       out: folder for the results.

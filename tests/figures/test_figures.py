@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from html import escape
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from thzjax import cli
 from thzjax.errors import ConfigError
 from thzjax.experiment.files import read_records
 from thzjax.experiment.sweep_spec import parse_sweep
-from thzjax.figures.catalogue import FIGURES, choose
+from thzjax.figures.catalogue import BEYOND, FIGURES, PUBLISHED, choose
 from thzjax.figures.frame import BUDGETS, Budget, Curve, Figure, Trace
 from thzjax.figures.judging import grows
 from thzjax.figures.pages import PAGE, VERDICTS, reproduce_figure, table
@@ -29,6 +30,7 @@ class MadeUp:
     def __init__(self):
         self.asked = []
         self.spent = {"runs/made-up": 1.5}
+        self.budget = TINY
 
     def scenario(self, name, *overrides):
         return preset(name)
@@ -44,13 +46,19 @@ class MadeUp:
             for i, value in enumerate(runs)
         }
 
-    def along(self, scenario, name, values, methods, x=None, along=None):
+    def along(self, scenario, name, values, methods, x=None, along=None, learned=()):
         at = [float(value) for value in values] if x is None else x
         anchors = {
             "no surface, anchor": self._curve([1.0] * len(at), at, 1),
             "upper bound, anchor": self._curve(at, at, 1),
         }
-        return {m.replace("/", ", "): self._curve(np.log1p(at), at, 1) for m in methods} | anchors
+        policies = {name: self._curve(np.log1p(at), at, 3) for name in ("apg, policy", "apg, untrained, policy")}
+        designs = {m.replace("/", ", "): self._curve(np.log1p(at), at, 1) for m in methods}
+        return designs | anchors | (policies if learned else {})
+
+    def timed(self, scenario, methods, learned):
+        names = [m.replace("/", ", ") for m in methods] + ["apg, policy", "apg, untrained, policy"]
+        return {name: self._curve([1.0 + i], [2.0**i], 3 if "apg" in name else 1) for i, name in enumerate(names)}
 
     def learned(self, runs, x, trained=True):
         x = [float(value) for value in x]
@@ -85,14 +93,14 @@ def test_every_figure_goes_from_numbers_to_verdicts(name, tmp_path, monkeypatch)
     (verdict,) = json.loads((tmp_path / VERDICTS).read_text())
     assert (verdict["id"], verdict["verdict"]) == (name, result["verdict"])
     page = (tmp_path / PAGE).read_text(encoding="utf-8")
-    assert FIGURES[name].source in page
+    assert escape(FIGURES[name].source) in page
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     assert "http-equiv" not in page
 
 
 def test_both_versions_of_every_learner_are_trained():
-    for name, figure in FIGURES.items():
+    for name, figure in PUBLISHED.items():
         shop = MadeUp()
         figure.collect(shop)
         kinds = {(agent, bool(options)) for _, agent, options in shop.asked}
@@ -109,11 +117,13 @@ def test_growth_that_is_put_in_is_found():
 
 
 def test_a_figure_is_refused_by_name():
-    with pytest.raises(ConfigError, match=r"'liu-fig99' is unknown: use all, or some of liu-fig3"):
+    with pytest.raises(ConfigError, match=r"'liu-fig99' is unknown: use all, beyond, or some of liu-fig3"):
         choose(("liu-fig99",))
-    with pytest.raises(ConfigError, match="name a figure, or all"):
+    with pytest.raises(ConfigError, match="name a figure, all or beyond"):
         choose(())
-    assert choose(("all",)) == list(FIGURES.values())
+    assert choose(("all",)) == list(PUBLISHED.values())
+    assert choose(("all", "beyond", "liu-fig4")) == list(FIGURES.values())
+    assert not PUBLISHED.keys() & BEYOND.keys()
 
 
 def test_the_list_names_every_figure_and_its_claim(capsys):

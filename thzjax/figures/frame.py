@@ -93,12 +93,12 @@ Data = Mapping[str, Mapping[str, Curve | Trace]]
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """One published figure.
+    """One figure: a published one, or one that goes beyond the papers.
 
     Attributes:
       id: as `liu-fig4`.
-      source: paper and number.
-      claim: what the paper says about it, in other words.
+      source: paper and number, or what it goes beyond.
+      claim: what the paper says about it, in other words; or what one would expect.
       preset: whose scenario.
       collect: gathers the data.
       draw: pictures by name suffix ("" for the figure itself).

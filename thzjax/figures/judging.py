@@ -87,6 +87,15 @@ def alike(statement: str, regime: str, a: Curve, b: Curve, at: int, within: floa
     return Finding(statement, said, value, low, high, RATE, regime)
 
 
+def keeps(
+    statement: str, regime: str, curve: Curve, at: int, of: Curve, at_of: int, share: float, learned: bool = False
+) -> Finding:
+    """At one point a curve exceeds a share of what a curve has at one point, paired by channel and by seed."""
+    n = min(curve.values.shape[-1], of.values.shape[-1])
+    difference = curve.values[at, :, :n] - share * of.values[at_of, :, :n]
+    return _found(statement, regime, difference, learned)
+
+
 def flattens(statement: str, regime: str, curve: Curve, learned: bool = True) -> Finding:
     """The slope of the first interval of the axis exceeds that of the last."""
     order = np.argsort(curve.x)

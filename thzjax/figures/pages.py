@@ -109,9 +109,10 @@ def write_pages(folder: Path) -> None:
     write_atomically(folder / PAGE, page(results, folder))
 
 
-def _order(result: dict[str, Any]) -> tuple[str, int]:
-    paper, number = re.fullmatch(r"(.*?)(\d+)", result["id"]).groups()
-    return paper, int(number)
+def _order(result: dict[str, Any]) -> tuple[bool, str, int]:
+    """The papers' figures by number, then the others."""
+    name, number = re.fullmatch(r"(.*?)(\d*)", result["id"]).groups()
+    return not number, name, int(number or 0)
 
 
 INTRODUCTION = (

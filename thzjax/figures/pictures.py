@@ -9,8 +9,12 @@ from thzjax import plotting
 from thzjax.figures.frame import Curve, Trace, summary
 from thzjax.systems.irs_scenario import desired_beams
 
+RATE = "feasible sum rate [bit/s/Hz]"
 
-def along_axis(panel: Mapping[str, Curve], x_label: str, labels: Sequence[str] | None = None) -> Any:
+
+def along_axis(
+    panel: Mapping[str, Curve], x_label: str, labels: Sequence[str] | None = None, y_label: str = RATE
+) -> Any:
     """Curves with 95 % bands, anchors in grey; open markers where some channels have no feasible design."""
     drawn, anchors = {}, {}
     axis = np.unique(np.concatenate([curve.x for curve in panel.values()]))
@@ -26,7 +30,7 @@ def along_axis(panel: Mapping[str, Curve], x_label: str, labels: Sequence[str] |
                 anchors[label.removesuffix(", anchor")] = numbers["mean"]
         else:
             drawn[label] = numbers
-    return plotting.sweep_curves(axis, labels, drawn, x_label, anchors=anchors)
+    return plotting.sweep_curves(axis, labels, drawn, x_label, y_label, anchors=anchors)
 
 
 def radiated(patterns: Mapping[str, Curve], scenario: Any) -> Any:

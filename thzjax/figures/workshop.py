@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import thzjax
-from thzjax.experiment.compare import HELD_OUT_SEED
+from thzjax.experiment.compare import HELD_OUT_SEED, compare
 from thzjax.experiment.config import read_config, resolve
 from thzjax.experiment.evaluation import HELD_OUT, PolicyRule, classical_rules, draw_channels, judge, stream_key
 from thzjax.experiment.files import read_records, write_atomically
@@ -112,19 +112,32 @@ class Workshop:
         methods: Sequence[str],
         x: Sequence[float] | None = None,
         along: Mapping[str, Sequence[str]] | None = None,
+        learned: Sequence[Path] = (),
     ) -> dict[str, Curve]:
-        """Classical designs and anchors along an option of the scenario, by "method, surface"."""
+        """Designs and anchors along an option of the scenario, by "method, surface".
+
+        Args:
+          scenario, name, values, methods, along: as `sweep.points` takes them.
+          x: positions of the values, where they are not numbers.
+          learned: folders of runs whose policies join in, at sizes and physics that they were not trained for.
+        """
         found: dict[str, Curve] = {}
         slow = [m for m in methods if m.split("/")[0] in SLOW]
         fast = [m for m in methods if m not in slow]
-        for chosen, channels in ((fast, self.budget.channels), (slow, self.budget.searches)):
+        for chosen, channels, runs in (
+            (fast, self.budget.channels, list(learned)),
+            (slow, self.budget.searches, []),
+        ):
             if not chosen:
                 continue
             what = [to_json(scenario), name, list(values), chosen, channels, along and dict(along)]
+            what += [folder.name for folder in runs]
 
-            def compute(chosen: Sequence[str] = chosen, channels: int = channels) -> dict[str, np.ndarray]:
+            def compute(
+                chosen: Sequence[str] = chosen, channels: int = channels, runs: Sequence[Path] = runs
+            ) -> dict[str, np.ndarray]:
                 kept: dict[str, np.ndarray] = {}
-                for point in points(scenario, name, values, channels, HELD_OUT_SEED, self.say, chosen, along):
+                for point in points(scenario, name, values, channels, HELD_OUT_SEED, self.say, chosen, along, runs):
                     label = f"{point.method}, {point.surface}"
                     kept[f"{label}|{point.value}|values"] = np.atleast_2d(point.rates)
                     kept[f"{label}|{point.value}|missed"] = np.atleast_2d(point.missed)
@@ -157,6 +170,24 @@ class Workshop:
 
         kept = self._kept(what, compute)
         return Curve(np.asarray(x, float), kept["values"], kept["missed"])
+
+    def timed(self, scenario: Scenario, methods: Sequence[str], learned: Sequence[Path]) -> dict[str, Curve]:
+        """Rate of each method at the time it takes for a channel [microseconds], in a batch, by "method, surface"."""
+        what = ["timed", to_json(scenario), list(methods), [f.name for f in learned], self.budget.channels]
+
+        def compute() -> dict[str, np.ndarray]:
+            result = compare(scenario, learned, self.budget.channels, HELD_OUT_SEED, self.say, methods=methods)
+            kept: dict[str, np.ndarray] = {}
+            for row, judged in zip(result.rows, result.judgements, strict=True):
+                label = f"{row['method']}, {row['surface']}"
+                kept[f"{label}|time"] = np.array([row["us_per_channel"]])
+                kept[f"{label}|values"] = np.atleast_2d(judged.rate_feasible)[None]
+                kept[f"{label}|missed"] = ~np.atleast_2d(judged.satisfied_feasible)[None]
+            return kept
+
+        kept = self._kept(what, compute)
+        labels = dict.fromkeys(key.split("|")[0] for key in kept)
+        return {name: Curve(*(kept[f"{name}|{part}"] for part in ("time", "values", "missed"))) for name in labels}
 
     def patterns(self, scenario: Scenario, methods: Sequence[str], learned: Mapping[str, Path]) -> dict[str, Curve]:
         """What designs radiate, scaled to the constraints, over the direction [deg] in units of p_ref.
