@@ -418,21 +418,32 @@ def reproduce(
       out: folder for the results.
       list: say what there is, and do nothing.
     """
+    from thzjax.experiment.train import Diverged, Unwritable
     from thzjax.figures.catalogue import FIGURES, choose
     from thzjax.figures.frame import BUDGETS
     from thzjax.figures.pages import PAGE, reproduce_figure, result_lines
+    from thzjax.figures.workshop import Stopped
 
     if list:
         for figure in FIGURES.values():
             print(f"{figure.id:14s} {figure.claim}")
         return OK
     chosen = choose(figures)
+    status = OK
     for i, figure in enumerate(chosen):
         say(f"{figure.id} ({i + 1} of {len(chosen)})")
-        result = reproduce_figure(figure, BUDGETS[budget], out, _progress(figure.id))
+        try:
+            result = reproduce_figure(figure, BUDGETS[budget], out, _progress(figure.id))
+        except Stopped as stopped:
+            say(f"stopped and saved; the same command goes on where it was: --out {out}")
+            return stopped.args[0]
+        except (Diverged, Unwritable) as error:
+            say(f"thzjax: {figure.id} is left out: {error}")
+            status = FAILED
+            continue
         print("\n".join(result_lines(result)), flush=True)
     print(f"page: {out / PAGE}")
-    return OK
+    return status
 
 
 def info(preset: Annotated[str | None, tyro.conf.Positional] = None, /, feasibility: bool = True) -> int:

@@ -19,7 +19,7 @@ from thzjax.agents.measures import td_target
 from thzjax.agents.off_policy import soft_update
 from thzjax.agents.policies import GaussianPolicy, Transition
 from thzjax.agents.policies import TanhGaussianPolicy as BoxPolicy
-from thzjax.agents.ppo import clipped_loss, mean_kl
+from thzjax.agents.ppo import clipped_loss, mean_kl, within_range
 from thzjax.agents.reinforce import returns
 from thzjax.agents.sac import TanhGaussianPolicy as SquashedPolicy
 
@@ -139,6 +139,15 @@ def test_the_clipped_loss_and_its_gradient_are_rlaxs(seed, epsilon):
     theirs = CLIPPED(ratio, advantage, epsilon)
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-14)
+
+
+def test_densities_far_apart_leave_no_nan():
+    def loss(log_ratio):
+        return clipped_loss(jnp.exp(within_range(log_ratio)), jnp.asarray([-1.0, 1.0, -1.0], jnp.float32), 0.2)
+
+    loss_value, slope = jax.value_and_grad(loss)(jnp.asarray([200.0, -200.0, 0.1], jnp.float32))
+    assert np.isfinite(loss_value)
+    np.testing.assert_allclose(slope, [0.0, 0.0, np.exp(0.1) / 3], rtol=1e-6)
 
 
 def test_the_deterministic_actors_gradient_is_rlaxs():

@@ -13,12 +13,13 @@ from thzjax import cli
 from thzjax.errors import ConfigError
 from thzjax.experiment.files import read_records
 from thzjax.experiment.sweep_spec import parse_sweep
+from thzjax.experiment.train import Diverged
 from thzjax.figures.catalogue import BEYOND, FIGURES, PUBLISHED, choose
 from thzjax.figures.frame import BUDGETS, Budget, Curve, Figure, Trace
 from thzjax.figures.judging import grows
 from thzjax.figures.pages import PAGE, VERDICTS, reproduce_figure, table
 from thzjax.figures.pictures import along_axis
-from thzjax.figures.workshop import Workshop
+from thzjax.figures.workshop import Stopped, Workshop
 from thzjax.systems.scenario import preset
 
 TINY = Budget("quick", seeds=3, channels=8, steps=1.0, searches=4)
@@ -130,6 +131,33 @@ def test_the_list_names_every_figure_and_its_claim(capsys):
     assert cli.main(["reproduce", "--list"]) == 0
     said = capsys.readouterr().out
     assert all(name in said and figure.claim in said for name, figure in FIGURES.items())
+
+
+def test_one_that_diverges_is_left_out_and_the_others_go_on(monkeypatch, capsys, tmp_path):
+    def reproduce(figure, *_):
+        if figure.id == "air":
+            raise Diverged("a run did")
+        return {"id": figure.id, "verdict": "holds", "findings": []}
+
+    monkeypatch.setattr("thzjax.figures.pages.reproduce_figure", reproduce)
+    assert cli.main(["reproduce", "air", "squint", "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert "air is left out: a run did" in said.err
+    assert "squint: holds" in said.out
+
+
+def test_a_signal_ends_a_reproduction_with_its_status(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("thzjax.figures.workshop.run_together", lambda *_: 143)
+    shop = Workshop(tmp_path, TINY, print)
+    with pytest.raises(Stopped):
+        shop.train("paper-a", "ppo", 32, OPTIONS)
+
+    def reproduce(*_):
+        raise Stopped(143)
+
+    monkeypatch.setattr("thzjax.figures.pages.reproduce_figure", reproduce)
+    assert cli.main(["reproduce", "air", "squint", "--out", str(tmp_path)]) == 143
+    assert "the same command goes on" in capsys.readouterr().err
 
 
 def test_the_table_has_every_point():

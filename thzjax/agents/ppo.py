@@ -38,6 +38,9 @@ from thzjax.errors import ConfigError
 KL_WEIGHT_RANGE = (1e-4, 1e4)
 """Bounds of the adaptive weight: rates that fall to 0 leave no divergence, and it would halve to 0 for ever."""
 
+MOST_LOG_RATIO = 20.0
+"""Of densities: a step that moves hundreds of raw numbers at once overflows a ratio, and its gradient is NaN."""
+
 
 @dataclasses.dataclass(frozen=True)
 class PPOConfig(OnPolicyConfig):
@@ -137,6 +140,11 @@ def make_ppo(
     return Agent(init, update, policy, config.steps_per_update)
 
 
+def within_range(log_ratio: Array) -> Array:
+    """Log ratios of densities whose exponential float32 can hold, with no gradient beyond."""
+    return jnp.clip(log_ratio, -MOST_LOG_RATIO, MOST_LOG_RATIO)
+
+
 def clipped_loss(ratio: Array, advantage: Array, epsilon: float | Array) -> Array:
     """-E min(q A, clip(q, 1 - epsilon, 1 + epsilon) A) of density ratios q and advantages A, `[B]`.
 
@@ -152,7 +160,7 @@ def mean_kl(policy: Policy, weights: Any, batch: Transition) -> Array:
     With q = new/old density the mean of -log q is unbiased, and q - 1 has mean 0 and takes most of its variance
     away; the sum is never negative, and its gradient is unbiased too. No policy needs a closed form.
     """
-    log_ratio = policy.log_prob_entropy(weights, batch.obs, batch.action)[0] - batch.log_prob
+    log_ratio = within_range(policy.log_prob_entropy(weights, batch.obs, batch.action)[0] - batch.log_prob)
     return jnp.mean(jnp.expm1(log_ratio) - log_ratio)
 
 
@@ -177,7 +185,7 @@ def _proximal_ascent(
     def loss(weights: Any, piece: tuple[Transition, Array, Array]) -> tuple[Array, dict[str, Array]]:
         batch, advantage, target = piece
         log_prob, entropy = policy.log_prob_entropy(weights, batch.obs, batch.action)
-        log_ratio = log_prob - batch.log_prob
+        log_ratio = within_range(log_prob - batch.log_prob)
         ratio = jnp.exp(log_ratio)
         kl = jnp.mean(ratio - 1 - log_ratio)
         if config.objective == "clip":

@@ -56,7 +56,7 @@ def judge(data: Data) -> list[Finding]:
         left = 200 - settled_at(data[regime]["ppo"])
         findings.append(of_seeds("PPO has settled after 200 episodes", regime, left, unit="episodes to spare"))
     reached = ending(data[AT_ITS_WORD]["ppo"])
-    findings.append(of_seeds("PPO ends above 1 bit/s/Hz", AT_ITS_WORD, reached, 1.0))
+    findings.append(of_seeds("PPO ends above 1 bit/s/Hz, as the paper draws it", AT_ITS_WORD, reached, 1.0))
     return findings
 
 

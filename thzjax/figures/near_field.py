@@ -74,7 +74,8 @@ def judge(data: Data) -> list[Finding]:
         findings += [
             grows("the share kept grows with distance", name, curve, False),
             between("at the Fraunhofer distance planes keep 95 % of the gain", name, at[1.0], 0.95, 1.0),
-            between("at a tenth of it they keep less than half", name, at[0.1], 0.0, 0.5),
+            between("at a tenth of it they keep more than half", name, at[0.1], 0.5, 1.0),
+            between("at 3 % of it they keep less than a tenth", name, at[0.03], 0.0, 0.1),
         ]
     return [Finding(**(vars(finding) | {"unit": "of the gain"})) for finding in findings]
 
@@ -82,8 +83,8 @@ def judge(data: Data) -> list[Finding]:
 FIGURE = Figure(
     "near-field",
     "Beyond the papers: near field",
-    "Steering for plane waves keeps the array's gain beyond the Fraunhofer distance, and loses most of it at a tenth "
-    "of that, whatever the size of the array.",
+    "Steering for plane waves keeps the array's gain beyond the Fraunhofer distance, more than half of it at a tenth "
+    "of that, and next to nothing closer, whatever the size of the array.",
     "paper-b",
     collect,
     draw,

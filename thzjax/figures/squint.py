@@ -12,8 +12,9 @@ from thzjax.physics.arrays import upa_steering
 from thzjax.physics.channels import subcarrier_offsets
 from thzjax.systems.scenario import preset
 
-SIDES = (4, 8, 16, 32)
+SIDES = (4, 16, 32, 64)
 BANDWIDTHS_GHZ = (1.0, 3.0, 10.0, 30.0)
+WIDE_GHZ = 30.0
 SUBCARRIERS = 32
 
 
@@ -43,7 +44,7 @@ def collect(shop: Workshop) -> Data:
 
 def draw(data: Data) -> dict[str, object]:
     """One picture."""
-    return {"": along_axis(data["gain"], "bandwidth [GHz]", y_label="share of the array gain kept over the band")}
+    return {"": along_axis(data["gain"], "bandwidth [GHz]", y_label="share of the array gain kept")}
 
 
 def judge(data: Data) -> list[Finding]:
@@ -53,10 +54,10 @@ def judge(data: Data) -> list[Finding]:
         backwards = Curve(-curve.x, curve.values, curve.missed)
         findings.append(grows("the share kept falls with bandwidth", name, backwards, False))
     small, large = (data["gain"][f"N = {side**2}"] for side in (SIDES[0], SIDES[-1]))
-    at = BANDWIDTHS_GHZ.index(10.0)
+    at = BANDWIDTHS_GHZ.index(WIDE_GHZ)
     for name, curve, least, most, statement in (
-        (f"N = {SIDES[0] ** 2}", small, 0.99, 1.0, "at 10 GHz more than 99 % is kept"),
-        (f"N = {SIDES[-1] ** 2}", large, 0.0, 0.9, "at 10 GHz less than 90 % is kept"),
+        (f"N = {SIDES[0] ** 2}", small, 0.99, 1.0, "at 30 GHz more than 99 % is kept"),
+        (f"N = {SIDES[-1] ** 2}", large, 0.0, 0.5, "at 30 GHz less than half is kept"),
     ):
         there = Curve(curve.x[at : at + 1], curve.values[at : at + 1], curve.missed[at : at + 1])
         findings.append(between(statement, name, there, least, most))
@@ -66,7 +67,7 @@ def judge(data: Data) -> list[Finding]:
 FIGURE = Figure(
     "squint",
     "Beyond the papers: beam squint",
-    "Phases set for the carrier serve a band of 10 GHz at 0.3 THz on a small surface; a large one squints.",
+    "Phases set for the carrier serve 30 GHz about 0.3 THz on 16 elements; on 4096 they lose half of the gain.",
     "paper-b",
     collect,
     draw,

@@ -42,6 +42,10 @@ SLOW = ("gradient",)
 """Methods that are judged on `Budget.searches` channels alone."""
 
 
+class Stopped(Exception):
+    """A signal ended training between two chunks; what there is is saved. Its argument is the exit status."""
+
+
 def digest(what: Any) -> str:
     """A short hash of something that JSON can hold, and of this version."""
     return hashlib.sha256(json.dumps([thzjax.__version__, what], sort_keys=True).encode()).hexdigest()[:12]
@@ -77,6 +81,10 @@ class Workshop:
           preset_name, agent, options: as `resolve` takes them: configuration, policy, handler.
           steps: environment steps of each run, before the budget's share.
           overrides, sweep: as `--set` and `--sweep` take them.
+
+        Raises:
+          Stopped: by Ctrl-C, or by a scheduler.
+          Diverged: a run did; the others of its folder have gone on to their end.
         """
         config = resolve(preset_name, agent, steps=int(steps * self.budget.steps), overrides=overrides, **options)
         key = digest([to_json(config), list(sweep), self.budget.seeds])
@@ -90,7 +98,8 @@ class Workshop:
         if any(_records(run)[-1:] != [config.records] for run, config in zip(runs, configs, strict=True)):
             self.say(f"training {agent} ({config.policy}) on {preset_name}: {len(runs)} runs")
             begin = time.monotonic()
-            run_together(configs, runs, TrainingProgress())
+            if status := run_together(configs, runs, TrainingProgress()):
+                raise Stopped(status)
             write_atomically(took, f"{time.monotonic() - begin:.1f}\n")
         self.spent[f"runs/{folder.name}"] = float(took.read_text(encoding="utf-8")) if took.exists() else 0.0
         return folder
