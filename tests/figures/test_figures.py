@@ -57,6 +57,9 @@ class MadeUp:
         designs = {m.replace("/", ", "): self._curve(np.log1p(at), at, 1) for m in methods}
         return designs | anchors | (policies if learned else {})
 
+    def beside(self, folder, methods):
+        return {m.replace("/", ", "): self._curve([1.0], [0.0], 1) for m in methods}
+
     def timed(self, scenario, methods, learned):
         names = [m.replace("/", ", ") for m in methods] + ["apg, policy", "apg, untrained, policy"]
         return {name: self._curve([1.0 + i], [2.0**i], 3 if "apg" in name else 1) for i, name in enumerate(names)}
@@ -185,6 +188,7 @@ def collect(shop):
         "learned": {"ppo": shop.learned(runs, [0.01, 0.02])},
         "classical": shop.along(scenario, "power_w", ("0.01", "0.02"), ("rzf/focused",)),
         "training": shop.traces(runs, "sum_rate"),
+        "beside it": shop.beside(runs, ("rzf/focused",)),
     }
 
 

@@ -8,19 +8,18 @@ from thzjax.figures.workshop import Workshop
 REGIMES = {"paper's configuration": {"configuration": "paper"}, "structured actions": {}}
 STEPS = 100_000
 WMMSE = {"paper's configuration": ("wmmse_sum/random",), "structured actions": ("wmmse_sum/focused",)}
+REFERENCE = ("gradient/joint",)
 
 
 def trained(shop: Workshop, field: str) -> Data:
     """A number over training of DPPO and A3C on the same channels, by regime; WMMSE beside each."""
     data = {}
-    scenario = shop.scenario("paper-a-mimo")
     for regime, options in REGIMES.items():
         data[regime] = {}
         for agent in ("dppo", "a3c"):
             runs = shop.train("paper-a-mimo", agent, STEPS, **options)
             data[regime][agent] = next(iter(shop.traces(runs, field).values()))
-        curves = shop.along(scenario, "power_w", (str(scenario.power_w),), WMMSE[regime])
-        data[f"{regime}, classical"] = {name: c for name, c in curves.items() if not name.endswith("anchor")}
+        data[f"{regime}, classical"] = shop.beside(runs, WMMSE[regime] + REFERENCE)
     return data
 
 
@@ -45,8 +44,10 @@ def judge(data: Data) -> list[Finding]:
     for regime in REGIMES:
         ends = {agent: ending(trace) for agent, trace in data[regime].items()}
         findings.append(of_seeds("DPPO ends above A3C", regime, ends["dppo"] - ends["a3c"]))
-        for name, curve in data[f"{regime}, classical"].items():
-            findings.append(of_seeds(f"DPPO ends above {name} surface", regime, ends["dppo"] - curve.values.mean()))
+        for method in WMMSE[regime]:
+            name = method.replace("/", ", ")
+            lead = ends["dppo"] - data[f"{regime}, classical"][name].values.mean()
+            findings.append(of_seeds(f"DPPO ends above {name} surface", regime, lead))
         left = 800 - settled_at(data[regime]["dppo"])
         findings.append(of_seeds("DPPO has settled after 800 episodes", regime, left, unit="episodes to spare"))
     return findings

@@ -15,16 +15,14 @@ REFERENCE = ("wmmse_sum/focused", "gradient/joint")
 
 
 def collect(shop: Workshop) -> Data:
-    """Feasible rate on the validation channels over training, and classical designs on held-out ones."""
+    """Feasible rate on the validation channels over training, and classical designs on the same."""
     data = {}
     for regime, options in REGIMES.items():
         data[regime] = {}
         for agent in ("ppo", "a2c"):
             runs = shop.train("paper-a", agent, STEPS, **options)
             data[regime][agent] = next(iter(shop.traces(runs, "validation/rate_feasible").values()))
-        scenario = shop.scenario("paper-a")
-        curves = shop.along(scenario, "power_w", (str(scenario.power_w),), CLASSICAL[regime] + REFERENCE)
-        data[f"{regime}, classical"] = {name: c for name, c in curves.items() if not name.endswith("anchor")}
+        data[f"{regime}, classical"] = shop.beside(runs, CLASSICAL[regime] + REFERENCE)
     literal = shop.train("paper-a-literal", "ppo", STEPS, configuration="paper")
     data[AT_ITS_WORD] = {"ppo": next(iter(shop.traces(literal, "validation/rate_feasible").values()))}
     return data

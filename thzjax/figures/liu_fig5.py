@@ -12,7 +12,7 @@ from thzjax.figures.workshop import Workshop
 USERS = (2, 4, 6)
 POWERS_W = ("0.005", "0.01", "0.02", "0.04")
 REGIMES = {"paper's configuration": {"configuration": "paper"}, "structured actions": {}}
-STEPS = {"paper's configuration": 150_000, "structured actions": 200_000}
+STEPS = {"paper's configuration": 100_000, "structured actions": 100_000}
 METHODS = ("wmmse_sum/focused", "gradient/joint")
 
 

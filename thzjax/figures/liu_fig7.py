@@ -2,7 +2,9 @@
 
 import itertools
 
-from thzjax.figures.frame import Data, Figure, Finding
+import numpy as np
+
+from thzjax.figures.frame import Curve, Data, Figure, Finding
 from thzjax.figures.judging import ending, of_seeds, settled_at
 from thzjax.figures.pictures import over_training
 from thzjax.figures.workshop import Workshop
@@ -27,8 +29,11 @@ def collect(shop: Workshop) -> Data:
 
 def draw(data: Data) -> dict[str, object]:
     """One picture for each regime."""
+    silence = Curve(np.zeros(1), np.full((1, 1, 1), SILENCE), np.zeros((1, 1, 1), bool))
     return {
-        regime: over_training(panel, "beam-pattern error [dimensionless]", "training episodes")
+        regime: over_training(
+            panel, "beam-pattern error [dimensionless]", "training episodes", {"transmitting nothing": silence}
+        )
         for regime, panel in data.items()
     }
 

@@ -10,7 +10,7 @@ REGIMES = {"paper's configuration": {"configuration": "paper"}, "structured acti
 STEPS = {"paper's configuration": 20_000, "structured actions": 60_000}
 FIELDS = {"paper's configuration": "sum_rate", "structured actions": "validation/rate_feasible"}
 """What is judged: beside the paper's raw actions hardly any design is feasible, so there the reward itself."""
-METHODS = ("greedy/joint", "alternating/joint")
+METHODS = ("greedy/joint", "alternating/joint", "gradient/joint")
 
 
 def collect(shop: Workshop) -> Data:
@@ -23,8 +23,7 @@ def collect(shop: Workshop) -> Data:
             data[regime][agent] = next(iter(shop.traces(runs, FIELDS[regime], "env_steps").values()))
             feasible = next(iter(shop.traces(runs, "validation/rate_feasible", "env_steps").values()))
             data[f"{regime}, feasible"][agent] = feasible
-    curves = shop.along(shop.scenario("paper-b"), "p_bs_dbm", ("40",), METHODS)
-    data["classical"] = {name: c for name, c in curves.items() if not name.endswith("anchor")}
+    data["classical"] = shop.beside(runs, METHODS)
     return data
 
 

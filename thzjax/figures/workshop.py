@@ -20,7 +20,15 @@ import numpy as np
 import thzjax
 from thzjax.experiment.compare import HELD_OUT_SEED, compare
 from thzjax.experiment.config import read_config, resolve
-from thzjax.experiment.evaluation import HELD_OUT, PolicyRule, classical_rules, draw_channels, judge, stream_key
+from thzjax.experiment.evaluation import (
+    HELD_OUT,
+    VALIDATION,
+    PolicyRule,
+    classical_rules,
+    draw_channels,
+    judge,
+    stream_key,
+)
 from thzjax.experiment.files import read_records, write_atomically
 from thzjax.experiment.learned import TOGETHER, runs_in
 from thzjax.experiment.learner import load_weights
@@ -161,6 +169,28 @@ class Workshop:
                 stacked = (np.stack([kept[f"{label}|{v}|{part}"] for v in there]) for part in ("values", "missed"))
                 found[label] = Curve(at, *stacked)
         return found
+
+    def beside(self, folder: Path, methods: Sequence[str]) -> dict[str, Curve]:
+        """Classical designs on the channels that a folder's runs are validated on, by "method, surface"."""
+        config = read_config(next(iter(runs_in(folder).values()))[0] / "config.json")
+        what = ["beside", to_json(config.scenario), config.validation_channels, config.validation_seed, list(methods)]
+
+        def compute() -> dict[str, np.ndarray]:
+            system, params = build(config.scenario)
+            channels = draw_channels(system, params, config.validation_channels, config.validation_seed, VALIDATION)
+            key = stream_key(config.validation_seed, VALIDATION)
+            kept: dict[str, np.ndarray] = {}
+            for (method, surface), rule in classical_rules(system, methods).items():
+                label = f"{method}, {surface}"
+                self.say(f"judging {label}")
+                result = jax.jit(lambda p, c, rule=rule: judge(system, p, c, rule(p, c, key)))(params, channels)
+                kept[f"{label}|values"] = np.asarray(result.rate_feasible)[None, None]
+                kept[f"{label}|missed"] = ~np.asarray(result.satisfied_feasible)[None, None]
+            return kept
+
+        kept = self._kept(what, compute)
+        labels = dict.fromkeys(key.split("|")[0] for key in kept)
+        return {name: Curve(np.zeros(1), kept[f"{name}|values"], kept[f"{name}|missed"]) for name in labels}
 
     def learned(self, folder: Path, x: Sequence[float], trained: bool = True) -> Curve:
         """Runs that were trained at every value of a sweep, each judged on held-out channels of its own scenario."""
