@@ -98,6 +98,31 @@ def test_settling_is_found_where_it_was_put(length, share, start):
         np.testing.assert_array_equal(judging.settled_at(trace), [10.0 * at, 10.0 * at])
 
 
+def test_a_level_is_reached_where_it_was_put():
+    trace = Trace(10.0 * np.arange(5), np.array([[0.0, 1, 2, 3, 4], [0, 0, 0, 5, 0], [0, 1, 1, 1, 1]]))
+    np.testing.assert_array_equal(judging.reached_at(trace, np.array([2.0, 4.5, 2.0])), [20.0, 30.0, 40.0])
+
+
+@pytest.mark.parametrize(
+    ("apart", "wanted"), [(0.0, "holds"), (0.4, "holds"), (0.5, "depends"), (-2.0, "does not hold")]
+)
+def test_alike_within_a_distance(apart, wanted):
+    noise = np.random.default_rng(0).normal(size=(1, 3, 64))
+    a = Curve(np.zeros(1), noise * 0.1 + apart, np.zeros(noise.shape, bool))
+    b = Curve(np.zeros(1), np.zeros((1, 1, 64)), np.zeros((1, 1, 64), bool))
+    assert judging.alike("", "", a, b, 0, 0.5).verdict == wanted
+
+
+@pytest.mark.parametrize(("share", "wanted"), [(0.8, "holds"), (0.95, "does not hold")])
+def test_keeping_a_share(share, wanted):
+    first = np.random.default_rng(0).uniform(1, 2, (1, 1, 64))
+    rates = np.concatenate([first, 0.9 * first])
+    curve = Curve(np.arange(2.0), rates, np.zeros(rates.shape, bool))
+    found = judging.keeps("", "", curve, 1, curve, 0, share)
+    assert found.verdict == wanted
+    np.testing.assert_allclose(found.value, (0.9 - share) * rates[0].mean(), rtol=1e-12)
+
+
 def test_the_interval_of_seeds_is_students():
     # Mean 2, deviation 1, three seeds: 4.3027/sqrt(3) = 2.4841 (Student's t with 2 degrees of freedom).
     value, low, high = judging.seeds_interval(np.array([1.0, 2.0, 3.0]))

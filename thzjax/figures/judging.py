@@ -140,3 +140,9 @@ def settled_at(trace: Trace, share: float = 0.95) -> np.ndarray:
     below = way < share
     last = np.where(below.any(axis=1), below.shape[1] - np.argmax(below[:, ::-1], axis=1), 0)
     return trace.x[np.minimum(last, len(trace.x) - 1)]
+
+
+def reached_at(trace: Trace, level: np.ndarray) -> np.ndarray:
+    """Episodes after which each seed first has its level, `[S]`; the last recorded where it never has."""
+    there = trace.values >= np.asarray(level)[:, None]
+    return trace.x[np.where(there.any(axis=1), np.argmax(there, axis=1), len(trace.x) - 1)]
