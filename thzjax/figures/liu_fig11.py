@@ -6,6 +6,8 @@ from thzjax.figures.judging import ending, of_seeds, settled_at
 from thzjax.figures.pictures import over_training
 from thzjax.figures.workshop import Workshop
 
+REGIMES = ("paper's configuration", "structured actions")
+
 
 def collect(shop: Workshop) -> Data:
     """Feasible rate on the validation channels; the runs are Fig. 10's."""
@@ -18,14 +20,14 @@ def draw(data: Data) -> dict[str, object]:
         regime: over_training(
             data[regime], "feasible sum rate [bit/s/Hz]", "training episodes", data[f"{regime}, classical"]
         )
-        for regime in liu_fig10.REGIMES
+        for regime in REGIMES
     }
 
 
 def judge(data: Data) -> list[Finding]:
     """Order of the ends, steadiness towards the end, and when each has settled."""
     findings = []
-    for regime in liu_fig10.REGIMES:
+    for regime in REGIMES:
         dppo, a3c = data[regime]["dppo"], data[regime]["a3c"]
         findings.append(of_seeds("DPPO ends above A3C", regime, ending(dppo) - ending(a3c)))
         left = 90 - settled_at(dppo)

@@ -3,12 +3,13 @@
 from thzjax.figures.frame import Data, Figure, Finding
 from thzjax.figures.judging import above
 from thzjax.figures.liu_fig6 import TARGETS_DEG, elsewhere, towards
-from thzjax.figures.liu_fig10 import REGIMES, STEPS
+from thzjax.figures.liu_fig10 import STEPS
 from thzjax.figures.pictures import radiated
 from thzjax.figures.workshop import Workshop
 from thzjax.systems.scenario import preset
 
 PRESET = "paper-a-mimo"
+REGIMES = {"paper's configuration": {"configuration": "paper"}, "structured actions": {}}
 
 
 def collect(shop: Workshop) -> Data:
