@@ -14,7 +14,7 @@ LIMITS = ("2", "5")
 HYBRID = [f"hybrid, a_max {limit}" for limit in LIMITS]
 PASSIVE = "passive"
 REGIMES = {"paper's configuration": {"configuration": "paper"}, "structured actions": {}}
-STEPS = {"paper's configuration": 6_000, "structured actions": 30_000}
+STEPS = {"paper's configuration": 3_000, "structured actions": 20_000}
 METHODS = ("alternating/joint", "gradient/joint")
 POWER = "p_bs_dbm=40"
 
