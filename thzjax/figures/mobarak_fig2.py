@@ -7,9 +7,11 @@ from thzjax.figures.workshop import Workshop
 
 AGENTS = ("ddpg", "ppo", "sac")
 REGIMES = {"paper's configuration": {"configuration": "paper"}, "structured actions": {}}
-STEPS = {"paper's configuration": 20_000, "structured actions": 60_000}
+STEPS = {"paper's configuration": 20_480, "structured actions": 60_000}
 FIELDS = {"paper's configuration": "sum_rate", "structured actions": "validation/rate_feasible"}
 """What is judged: beside the paper's raw actions hardly any design is feasible, so there the reward itself."""
+OVERRIDES = {("paper's configuration", "ppo"): ("updates_per_record=2",)}
+"""An update of PPO's takes 2048 steps: recorded like the others', and as many of them."""
 METHODS = ("greedy/joint", "alternating/joint", "gradient/joint")
 
 
@@ -19,7 +21,7 @@ def collect(shop: Workshop) -> Data:
     for regime, options in REGIMES.items():
         data[regime], data[f"{regime}, feasible"] = {}, {}
         for agent in AGENTS:
-            runs = shop.train("paper-b", agent, STEPS[regime], **options)
+            runs = shop.train("paper-b", agent, STEPS[regime], OVERRIDES.get((regime, agent), ()), **options)
             data[regime][agent] = next(iter(shop.traces(runs, FIELDS[regime], "env_steps").values()))
             feasible = next(iter(shop.traces(runs, "validation/rate_feasible", "env_steps").values()))
             data[f"{regime}, feasible"][agent] = feasible

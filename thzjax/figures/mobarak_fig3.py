@@ -8,9 +8,10 @@ from thzjax.figures.workshop import Workshop
 POWERS_DBM = ("30", "35", "40", "45")
 AGENTS = ("ddpg", "ppo", "sac")
 REGIMES = {"paper's configuration": {"configuration": "paper"}, "structured actions": {}}
-STEPS = {"paper's configuration": 4_000, "structured actions": 20_000}
-OVERRIDES = {"ddpg": ("capacity=4096",), "sac": ("capacity=4096",), "ppo": ()}
-"""Twelve runs side by side, each observation 46 KiB: half the replay keeps them within a small machine's memory."""
+STEPS = {"paper's configuration": 4_096, "structured actions": 20_000}
+OVERRIDES = {"ddpg": ("capacity=4096",), "sac": ("capacity=4096",), "ppo": ("updates_per_record=2",)}
+"""Twelve runs side by side, each observation 46 KiB: half the replay keeps them within a small machine's memory. An
+update of PPO's takes 2048 steps."""
 METHODS = ("greedy/joint", "random/random", "alternating/joint", "gradient/joint")
 LINE_OF_SIGHT = "pure line of sight"
 
