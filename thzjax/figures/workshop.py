@@ -171,9 +171,13 @@ class Workshop:
         return found
 
     def beside(self, folder: Path, methods: Sequence[str]) -> dict[str, Curve]:
-        """Classical designs on the channels that a folder's runs are validated on, by "method, surface"."""
+        """Classical designs on the channels that a folder's runs are validated on, by "method, surface".
+
+        The slow ones are judged on the first `Budget.searches` of them.
+        """
         config = read_config(next(iter(runs_in(folder).values()))[0] / "config.json")
         what = ["beside", to_json(config.scenario), config.validation_channels, config.validation_seed, list(methods)]
+        what += [self.budget.searches] if any(m.split("/")[0] in SLOW for m in methods) else []
 
         def compute() -> dict[str, np.ndarray]:
             system, params = build(config.scenario)
@@ -183,7 +187,8 @@ class Workshop:
             for (method, surface), rule in classical_rules(system, methods).items():
                 label = f"{method}, {surface}"
                 self.say(f"judging {label}")
-                result = jax.jit(lambda p, c, rule=rule: judge(system, p, c, rule(p, c, key)))(params, channels)
+                few = jax.tree.map(lambda x: x[: self.budget.searches], channels) if method in SLOW else channels
+                result = jax.jit(lambda p, c, rule=rule: judge(system, p, c, rule(p, c, key)))(params, few)
                 kept[f"{label}|values"] = np.asarray(result.rate_feasible)[None, None]
                 kept[f"{label}|missed"] = ~np.asarray(result.satisfied_feasible)[None, None]
             return kept
