@@ -25,7 +25,7 @@ def collect(shop: Workshop) -> Data:
 def draw(data: Data) -> dict[str, object]:
     """One picture for each regime: every user's own streams."""
     return {
-        regime: radiated({name: curve for name, curve in panel.items() if name != regime}, preset(PRESET))
+        regime: radiated({name: curve for name, curve in panel.items() if name != regime}, preset(PRESET), bands=False)
         for regime, panel in data.items()
     }
 

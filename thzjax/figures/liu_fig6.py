@@ -13,25 +13,32 @@ HALF_WIDTH_DEG = 5
 REGIMES = {"paper's configuration": {"configuration": "paper"}, "structured actions": {}}
 ZF = {"paper's configuration": "zf, random", "structured actions": "zf, focused"}
 STEPS = 400_000
+TIGHT, BELOW_SILENCE = "threshold below silence", "pattern_threshold=0.15"
+"""Transmitting nothing has an error of 0.168: only below it does the constraint ask for lobes."""
 
 
 def collect(shop: Workshop) -> Data:
     """What trained PPO, ZF and the gradient search radiate; the runs of PPO are Fig. 4's."""
     learned = {regime: shop.train("paper-a", "ppo", STEPS, **options) for regime, options in REGIMES.items()}
     curves = shop.patterns(preset("paper-a"), ("zf/random", "zf/focused", "gradient/joint"), learned)
-    return {"patterns": {name: curve for name, curve in curves.items() if "user" not in name}}
+    tight = shop.patterns(shop.scenario("paper-a", BELOW_SILENCE), ("alternating/joint",), {})
+    return {
+        "patterns": {name: curve for name, curve in curves.items() if "user" not in name},
+        TIGHT: {"alternating, joint": tight["alternating, joint"]},
+    }
 
 
 def draw(data: Data) -> dict[str, object]:
     """One picture for each regime."""
     patterns = data["patterns"]
-    return {
+    pictures = {
         regime: radiated(
             {"ppo": patterns[regime], ZF[regime]: patterns[ZF[regime]], "gradient": patterns["gradient, joint"]},
             preset("paper-a"),
         )
         for regime in REGIMES
     }
+    return pictures | {TIGHT: radiated(data[TIGHT], preset("paper-a"))}
 
 
 def towards(curve: Curve, centre_deg: float) -> Curve:
@@ -65,6 +72,10 @@ def judge(data: Data) -> list[Finding]:
             statement = f"PPO radiates more towards {target} deg than outside the desired beams"
             findings.append(above(statement, regime, towards(ppo, target), elsewhere(ppo)))
         findings.append(above(f"PPO's pattern error is below that of {ZF[regime]}", regime, error(ppo), error(zf)))
+    tight = data[TIGHT]["alternating, joint"]
+    for target in TARGETS_DEG:
+        statement = f"alternating optimisation radiates more towards {target} deg than outside the desired beams"
+        findings.append(above(statement, TIGHT, towards(tight, target), elsewhere(tight), learned=False))
     return [Finding(**(vars(finding) | {"unit": "p_ref or its square"})) for finding in findings]
 
 
@@ -76,5 +87,6 @@ FIGURE = Figure(
     collect,
     draw,
     judge,
-    "All designs are scaled to the threshold on the pattern error, on the same channels.",
+    "All designs are scaled to the threshold on the pattern error, on the same channels. That of 2 lets power go where "
+    "the users are; the last picture has the three lobes, under a threshold below the error of transmitting nothing.",
 )

@@ -33,13 +33,13 @@ def along_axis(
     return plotting.sweep_curves(axis, labels, drawn, x_label, y_label, anchors=anchors)
 
 
-def radiated(patterns: Mapping[str, Curve], scenario: Any) -> Any:
-    """Mean power over the direction and the band from 10 to 90 % of channels and seeds."""
+def radiated(patterns: Mapping[str, Curve], scenario: Any, bands: bool = True) -> Any:
+    """Mean power over the direction and, unless it would hide the rest, the band from 10 to 90 % of channels."""
     drawn = {}
     desired = np.asarray(desired_beams(scenario))
     for label, curve in patterns.items():
         every = curve.values.reshape(len(curve.x), -1)
-        low, high = np.quantile(every, (0.1, 0.9), axis=1)
+        low, high = np.quantile(every, (0.1, 0.9), axis=1) if bands else (every.mean(axis=1),) * 2
         target = desired[:: round((len(desired) - 1) / (len(curve.x) - 1))]
         error = float(np.mean((every - target[:, None]) ** 2))
         drawn[label] = {"mean": every.mean(axis=1), "low": low, "high": high, "error": error}
