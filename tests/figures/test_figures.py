@@ -64,7 +64,7 @@ class MadeUp:
         names = [m.replace("/", ", ") for m in methods] + ["apg, policy", "apg, untrained, policy"]
         return {name: self._curve([1.0 + i], [2.0**i], 3 if "apg" in name else 1) for i, name in enumerate(names)}
 
-    def learned(self, runs, x, trained=True):
+    def learned(self, runs, x):
         x = [float(value) for value in x]
         return self._curve(1 + np.log1p(x), x, 3)
 

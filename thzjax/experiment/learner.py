@@ -81,10 +81,17 @@ def validate(learner: Learner, state: Any, channels: Any) -> dict[str, jax.Array
 
 def load_weights(config: RunConfig, folder: Path, checkpoint: str = "last") -> tuple[Learner, Any, Any]:
     """(learner, untrained weights, trained weights) of a run folder, of the checkpoint "last", "best" or a number."""
-    learner = make_learner(config)
-    # The carry's shapes are enough to load it; of its start only the weights are computed.
-    like = jax.eval_shape(learner.agent.init, stream_key(config.seed, TRAIN), learner.params)
+    learner, trained = load_trained(config, folder, checkpoint)
+    # Of the carry's start only the weights are computed.
     untrained = jax.jit(lambda key: learner.agent.init(key, learner.params).params)(stream_key(config.seed, TRAIN))
+    return learner, untrained, trained
+
+
+def load_trained(config: RunConfig, folder: Path, checkpoint: str = "last") -> tuple[Learner, Any]:
+    """(learner, trained weights), without the seconds that compiling the start takes."""
+    learner = make_learner(config)
+    # The carry's shapes are enough to load it.
+    like = jax.eval_shape(learner.agent.init, stream_key(config.seed, TRAIN), learner.params)
     with Checkpoints(folder) as checkpoints:
-        _, trained = checkpoints.load(like, config, checkpoints.find(checkpoint))
-    return learner, untrained, trained.params
+        _, carry = checkpoints.load(like, config, checkpoints.find(checkpoint))
+    return learner, carry.params

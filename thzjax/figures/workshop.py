@@ -31,7 +31,7 @@ from thzjax.experiment.evaluation import (
 )
 from thzjax.experiment.files import read_records, write_atomically
 from thzjax.experiment.learned import TOGETHER, runs_in
-from thzjax.experiment.learner import load_weights
+from thzjax.experiment.learner import load_trained
 from thzjax.experiment.overrides import to_json
 from thzjax.experiment.progress import TrainingProgress
 from thzjax.experiment.sweep import points
@@ -197,22 +197,19 @@ class Workshop:
         labels = dict.fromkeys(key.split("|")[0] for key in kept)
         return {name: Curve(np.zeros(1), kept[f"{name}|values"], kept[f"{name}|missed"]) for name in labels}
 
-    def learned(self, folder: Path, x: Sequence[float], trained: bool = True) -> Curve:
+    def learned(self, folder: Path, x: Sequence[float]) -> Curve:
         """Runs that were trained at every value of a sweep, each judged on held-out channels of its own scenario."""
         by_value = list(runs_in(folder).values())
-        what = [folder.name, "trained" if trained else "untrained", self.budget.channels]
 
         def compute() -> dict[str, np.ndarray]:
             compiled: dict[Any, Any] = {}
-            rates, missed = [], []
+            judged = []
             for runs in by_value:
-                self.say(f"judging {runs[0].parent.name}, {runs[0].name}")
-                judged = [self._judged(run, trained, compiled) for run in runs]
-                rates.append(np.stack([r for r, _ in judged]))
-                missed.append(np.stack([m for _, m in judged]))
-            return {"values": np.stack(rates), "missed": np.stack(missed)}
+                self.say(f"judging {folder.name}, {runs[0].name} and its like")
+                judged.append(self._judged(runs, compiled))
+            return {"values": np.stack([r for r, _ in judged]), "missed": np.stack([m for _, m in judged])}
 
-        kept = self._kept(what, compute)
+        kept = self._kept([folder.name, self.budget.channels], compute)
         return Curve(np.asarray(x, float), kept["values"], kept["missed"])
 
     def timed(self, scenario: Scenario, methods: Sequence[str], learned: Sequence[Path]) -> dict[str, Curve]:
@@ -263,8 +260,8 @@ class Workshop:
             for label, folders in runs.items():
                 rules[label] = []
                 for run in folders:
-                    learner, _, after = load_weights(read_config(run / "config.json"), run)
-                    rules[label].append(PolicyRule(learner.env, learner.agent.policy, after))
+                    learner, weights = load_trained(read_config(run / "config.json"), run)
+                    rules[label].append(PolicyRule(learner.env, learner.agent.policy, weights))
             kept = {"grid": np.rad2deg(np.asarray(grid))}
             for label, of_seeds in rules.items():
                 self.say(f"beam pattern of {label}")
@@ -283,20 +280,24 @@ class Workshop:
                 curves[name] = Curve(kept["grid"], values, np.zeros(values.shape, bool))
         return curves
 
-    def _judged(self, run: Path, trained: bool, compiled: dict[Any, Any]) -> tuple[np.ndarray, np.ndarray]:
-        config = read_config(run / "config.json")
-        learner, before, after = load_weights(config, run)
-        rule = PolicyRule(learner.env, learner.agent.policy, after if trained else before)
-        system, params = build(config.scenario)
+    def _judged(self, runs: Sequence[Path], compiled: dict[Any, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Rates and misses of runs that differ in their seeds alone, `[S, C]`; programs are kept for further runs."""
+        system, params = build(read_config(runs[0] / "config.json").scenario)
         channels = draw_channels(system, params, self.budget.channels, HELD_OUT_SEED, HELD_OUT)
-        if rule.program not in compiled:
-            compiled[rule.program] = jax.jit(
-                lambda weights, params, channels, key: judge(
-                    system, params, channels, rule.design(weights, params, channels, key)
+        rates, missed = [], []
+        for run in runs:
+            learner, weights = load_trained(read_config(run / "config.json"), run)
+            rule = PolicyRule(learner.env, learner.agent.policy, weights)
+            if rule.program not in compiled:
+                compiled[rule.program] = jax.jit(
+                    lambda weights, params, channels, key, rule=rule: judge(
+                        system, params, channels, rule.design(weights, params, channels, key)
+                    )
                 )
-            )
-        result = compiled[rule.program](rule.weights, params, channels, stream_key(HELD_OUT_SEED, HELD_OUT))
-        return np.asarray(result.rate_feasible), ~np.asarray(result.satisfied_feasible)
+            result = compiled[rule.program](rule.weights, params, channels, stream_key(HELD_OUT_SEED, HELD_OUT))
+            rates.append(np.asarray(result.rate_feasible))
+            missed.append(~np.asarray(result.satisfied_feasible))
+        return np.stack(rates), np.stack(missed)
 
     def _kept(self, what: Any, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """Arrays that are there already, or are computed and kept."""
