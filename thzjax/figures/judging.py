@@ -50,22 +50,23 @@ def above(
 
 
 def grows(statement: str, regime: str, curve: Curve, learned: bool = True) -> Finding:
-    """The curve ends above where it begins, which is the statistic, and no step between neighbours falls."""
+    """The curve ends above where it begins, and no step between neighbours falls by more than a hundredth of its mean.
+
+    The statistic is the rise, or the step that falls.
+    """
     steps = np.diff(curve.values[np.argsort(curve.x)], axis=0)
     least = int(np.argmin(steps.mean(axis=(1, 2))))
-    found = _found(statement, regime, steps[least], learned)
     rise = _found(statement, regime, steps.sum(axis=0), learned)
-    if rise.verdict != "holds":
-        return rise
+    level = -0.01 * abs(float(curve.values.mean()))
+    fall = _found(f"{statement} (one step)", regime, steps[least], learned, level)
     # A step that cannot be told from level does not contradict growth; one that falls does.
-    said = "does not hold" if found.verdict == "does not hold" else rise.verdict
-    return Finding(statement, said, rise.value, rise.low, rise.high, RATE, regime)
+    return fall if rise.verdict == "holds" and fall.verdict == "does not hold" else rise
 
 
 def flat(statement: str, regime: str, curve: Curve, share: float = 0.02, learned: bool = False) -> Finding:
     """Between its ends the curve changes by less than a share of its mean."""
     ordered = curve.values[np.argsort(curve.x)]
-    value, low, high = summary((ordered[-1] - ordered[0]) / ordered.mean())
+    value, low, high = summary((ordered[-1] - ordered[0]) / (abs(ordered.mean()) or 1.0))
     said = "holds" if -share < low and high < share else "does not hold" if low > share or high < -share else "depends"
     if learned and curve.values.shape[1] < LEAST_SEEDS:
         said = "not judged"
