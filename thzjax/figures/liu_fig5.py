@@ -67,4 +67,5 @@ FIGURE = Figure(
     collect,
     draw,
     judge,
+    "From about 10 mW the threshold on the beam pattern limits the rate, not the power.",
 )

@@ -50,6 +50,7 @@ def reproduce_figure(figure: Figure, budget: Budget, folder: Path, say: Callable
         "budget": budget.name,
         "seeds": budget.seeds,
         "channels": budget.channels,
+        "searches": budget.searches,
         "seconds": round(sum(shop.spent.values()), 1),
         "work": shop.spent,
         "preset": figure.preset,
@@ -152,7 +153,8 @@ def markdown(results: Sequence[dict[str, Any]]) -> str:
         lines += ["", r["notes"]] if r["notes"] else []
         lines += [
             "",
-            f"`{r['command']}`, {r['date']}: {r['seeds']} seeds, {r['channels']} held-out channels, "
+            f"`{r['command']}`, {r['date']}: {r['seeds']} seeds, {r['channels']} held-out channels, the gradient search on "
+            f"the first {r['searches']} of them, "
             f"{r['seconds']:.0f} s; "
             f"thzjax {env['thzjax']}, jax {env['jax']}, Python {env['python']}, {env['device']}. "
             f"Numbers: [{r['id']}.csv]({r['id']}/{r['id']}.csv).",
@@ -188,7 +190,7 @@ def page(results: Sequence[dict[str, Any]], folder: Path) -> str:
             f"<p>{escape(r['claim'])}</p>{pictures}"
             f'<div class="scroll"><table><tbody>{rows}</tbody></table></div><p class="note">{escape(r["notes"])}</p>'
             f"<p class='note'><code>{escape(r['command'])}</code>, {r['date']}, {r['seeds']} seeds, {r['channels']} "
-            f"channels, {r['seconds']:.0f} s, thzjax {env['thzjax']}, jax {env['jax']}, Python {env['python']}, "
+            f"channels, the gradient search on {r['searches']} of them, {r['seconds']:.0f} s, thzjax {env['thzjax']}, jax {env['jax']}, Python {env['python']}, "
             f"{escape(env['device'])}</p>"
         )
     return (
