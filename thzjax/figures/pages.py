@@ -153,8 +153,8 @@ def markdown(results: Sequence[dict[str, Any]]) -> str:
         lines += ["", r["notes"]] if r["notes"] else []
         lines += [
             "",
-            f"`{r['command']}`, {r['date']}: {r['seeds']} seeds, {r['channels']} held-out channels, the gradient search on "
-            f"the first {r['searches']} of them, "
+            f"`{r['command']}`, {r['date']}: {r['seeds']} seeds, {r['channels']} held-out channels, "
+            f"{r['searches']} for the gradient search, "
             f"{r['seconds']:.0f} s; "
             f"thzjax {env['thzjax']}, jax {env['jax']}, Python {env['python']}, {env['device']}. "
             f"Numbers: [{r['id']}.csv]({r['id']}/{r['id']}.csv).",
@@ -190,7 +190,8 @@ def page(results: Sequence[dict[str, Any]], folder: Path) -> str:
             f"<p>{escape(r['claim'])}</p>{pictures}"
             f'<div class="scroll"><table><tbody>{rows}</tbody></table></div><p class="note">{escape(r["notes"])}</p>'
             f"<p class='note'><code>{escape(r['command'])}</code>, {r['date']}, {r['seeds']} seeds, {r['channels']} "
-            f"channels, the gradient search on {r['searches']} of them, {r['seconds']:.0f} s, thzjax {env['thzjax']}, jax {env['jax']}, Python {env['python']}, "
+            f"channels, {r['searches']} for the gradient search, {r['seconds']:.0f} s, thzjax {env['thzjax']}, "
+            f"jax {env['jax']}, Python {env['python']}, "
             f"{escape(env['device'])}</p>"
         )
     return (
