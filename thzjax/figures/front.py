@@ -46,16 +46,16 @@ def judge(data: Data) -> list[Finding]:
         learned = max(front[name].values.shape[1] for name in (quicker, slower)) > 1
         times = float(front[slower].x[0]) / float(front[quicker].x[0])
         statement = f"{slower} reaches more than {quicker}, in {times:.3g} times the time"
-        findings.append(above(statement, "the front", front[slower], front[quicker], learned=learned))
+        findings.append(above(statement, "the front", front[slower], front[quicker], 0, learned=learned))
     apg = next(name for name in front if name.startswith("apg") and "untrained" not in name)
     quicker = [name for name, curve in front.items() if curve.x[0] < front[apg].x[0] and not name.startswith("apg")]
     if quicker:
         rival = max(quicker, key=lambda name: front[name].values.mean())
         statement = f"the learned design reaches more than the best that is quicker, {rival}"
-        findings.append(above(statement, "learned", front[apg], front[rival]))
+        findings.append(above(statement, "learned", front[apg], front[rival], 0))
     times = float(front["alternating, joint"].x[0]) / float(front[apg].x[0])
     statement = f"the learned design reaches more than alternating optimisation, which takes {times:.2g} times as long"
-    findings.append(above(statement, "learned", front[apg], front["alternating, joint"]))
+    findings.append(above(statement, "learned", front[apg], front["alternating, joint"], 0))
     return findings
 
 

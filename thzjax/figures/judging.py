@@ -1,8 +1,8 @@
 """Statistical statements about curves, and the verdicts that follow from them.
 
 A statistic holds when its whole 95 % interval is on the claimed side and every seed is too; it does not hold when the
-whole interval is on the other side; otherwise it depends. Learned curves of fewer than `LEAST_SEEDS` seeds are not
-judged.
+whole interval is on the other side; otherwise it depends. Learned curves of fewer than `LEAST_SEEDS` seeds
+are not judged, nor is the growth of one with fewer than `LEAST_POINTS` points.
 """
 
 import math
@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 
 from thzjax.figures.frame import Curve, Finding, Trace, summary
 
-LEAST_SEEDS = 3
+LEAST_SEEDS, LEAST_POINTS = 3, 2
 RATE = "bit/s/Hz"
 
 
@@ -34,18 +34,22 @@ def _found(
     return Finding(statement, said, value, low, high, unit, regime)
 
 
+def _too_few(statement: str, regime: str) -> Finding:
+    return Finding(statement, "not judged", math.nan, -math.inf, math.inf, "(too few points)", regime)
+
+
 def above(
     statement: str, regime: str, a: Curve, b: Curve, at: int | None = None, at_least: float = 0.0, learned: bool = True
 ) -> Finding:
     """Mean of `a` exceeds that of `b` by more than `at_least`, paired by channel and by seed.
 
     Args:
-      at: point of the axis; None for the mean over all points.
+      at: point of the axis; None for the mean over all points that both have.
       learned: whether seeds count.
     """
-    chosen = slice(None) if at is None else slice(at, at + 1 or None)
+    _, here, there = np.intersect1d(a.x, b.x, return_indices=True) if at is None else (None, [at], [at])
     n = min(a.values.shape[-1], b.values.shape[-1])
-    difference = np.mean(a.values[chosen, :, :n] - b.values[chosen, :, :n], axis=0)
+    difference = np.mean(a.values[here, :, :n] - b.values[there, :, :n], axis=0)
     return _found(statement, regime, difference, learned, at_least)
 
 
@@ -54,6 +58,8 @@ def grows(statement: str, regime: str, curve: Curve, learned: bool = True) -> Fi
 
     The statistic is the rise, or the step that falls.
     """
+    if len(curve.x) < LEAST_POINTS:
+        return _too_few(statement, regime)
     steps = np.diff(curve.values[np.argsort(curve.x)], axis=0)
     least = int(np.argmin(steps.mean(axis=(1, 2))))
     rise = _found(statement, regime, steps.sum(axis=0), learned)
@@ -99,6 +105,8 @@ def keeps(
 
 def flattens(statement: str, regime: str, curve: Curve, learned: bool = True) -> Finding:
     """The slope of the first interval of the axis exceeds that of the last."""
+    if len(curve.x) <= LEAST_POINTS:
+        return _too_few(statement, regime)
     order = np.argsort(curve.x)
     x, values = curve.x[order], curve.values[order]
     slopes = np.diff(values, axis=0) / np.diff(x)[:, None, None]

@@ -10,7 +10,8 @@ REGIMES = {"paper's configuration": {"configuration": "paper"}, "structured acti
 STEPS = {"paper's configuration": 12_288, "structured actions": 60_000}
 FIELDS = {"paper's configuration": "sum_rate", "structured actions": "validation/rate_feasible"}
 """What is judged: beside the paper's raw actions hardly any design is feasible, so there the reward itself."""
-OVERRIDES = {("paper's configuration", "ppo"): ("updates_per_record=2",)}
+RAW, FAIR = REGIMES
+OVERRIDES = {(RAW, "ppo"): ("updates_per_record=2",)}
 """An update of PPO's takes 2048 steps: recorded like the others', and as many of them."""
 METHODS = ("greedy/joint", "alternating/joint", "gradient/joint")
 
@@ -31,12 +32,11 @@ def collect(shop: Workshop) -> Data:
 
 def draw(data: Data) -> dict[str, object]:
     """The reward in the paper's configuration, as the paper draws it; and feasible rates of both."""
-    raw, fair = REGIMES
     upright, across = "feasible sum rate [bit/s/Hz]", "environment steps"
     return {
-        f"{raw}, average reward": over_training(data[raw], "reward per step [bit/s/Hz]", across),
-        f"{raw}, feasible": over_training(data[f"{raw}, feasible"], upright, across, data["classical"]),
-        fair: over_training(data[fair], upright, across, data["classical"]),
+        f"{RAW}, average reward": over_training(data[RAW], "reward per step [bit/s/Hz]", across),
+        f"{RAW}, feasible": over_training(data[f"{RAW}, feasible"], upright, across, data["classical"]),
+        FAIR: over_training(data[FAIR], upright, across, data["classical"]),
     }
 
 

@@ -125,6 +125,8 @@ INTRODUCTION = (
 
 
 def _numbers(finding: dict[str, Any]) -> str:
+    if finding["value"] is None or not np.isfinite(finding["value"]):
+        return finding["unit"]
     value = f"{finding['value']:.3g}"
     if None not in (finding["low"], finding["high"]) and finding["low"] != finding["high"]:
         value += f" ({finding['low']:.3g} to {finding['high']:.3g})"
