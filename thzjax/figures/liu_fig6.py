@@ -14,7 +14,7 @@ REGIMES = {"paper's configuration": {"configuration": "paper"}, "structured acti
 ZF = {"paper's configuration": "zf, random", "structured actions": "zf, focused"}
 STEPS = 400_000
 TIGHT, NEAR_LEAST = "threshold 0.085", "pattern_threshold=0.085"
-"""No beams have less than 0.076, and transmitting nothing has 0.168: only far below that does it ask for every lobe."""
+"""No beams have less than 0.076, and transmitting nothing has 0.168: only far below that does it ask for lobes."""
 
 
 def collect(shop: Workshop) -> Data:
@@ -88,5 +88,5 @@ FIGURE = Figure(
     draw,
     judge,
     "All designs are scaled to the threshold on the pattern error, on the same channels. That of 2 lets power go where "
-    "the users are; the last picture has the three lobes, under a threshold near the least that beams can have, 0.076.",
+    "the users are, and so it does, in the last picture, under a threshold near the least that beams can have, 0.076.",
 )
