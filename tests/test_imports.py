@@ -1,13 +1,8 @@
 """The house stands: imports point down, the command line is light, and the public names are there."""
 
-import importlib
-import importlib.metadata
-import os
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 import thzjax.beamforming
 
@@ -36,22 +31,6 @@ def test_help_needs_no_jax():
     )
     assert result.returncode == 0, result.stderr
     assert "train" in result.stdout
-
-
-@pytest.mark.parametrize(
-    ("version", "before", "after"),
-    [
-        ("0.10.2", "", "--xla_cpu_experimental_ynn_fusion_type=-reduce"),
-        ("0.10.2", "--xla_a=1", "--xla_a=1 --xla_cpu_experimental_ynn_fusion_type=-reduce"),
-        ("0.10.2", "--xla_cpu_experimental_ynn_fusion_type=x", "--xla_cpu_experimental_ynn_fusion_type=x"),
-        ("0.12.0", "--xla_a=1", "--xla_a=1"),  # XLA aborts on an option it does not know
-    ],
-)
-def test_the_release_that_sums_wrongly_is_told_not_to(version, before, after, monkeypatch):
-    monkeypatch.setattr(importlib.metadata, "version", lambda _: version)
-    monkeypatch.setenv("XLA_FLAGS", before)
-    importlib.reload(thzjax)
-    assert os.environ["XLA_FLAGS"] == after
 
 
 def test_the_package_is_typed():

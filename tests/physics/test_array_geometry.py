@@ -76,7 +76,7 @@ def phase_bound(positions, freq_hz):
 
 
 def test_near_field_of_many_sources_at_a_large_array_is_that_of_each():
-    # jaxlib 0.10.2, left alone, gets all but the first 32 of them wrong: see `thzjax/__init__.py`.
+    # jaxlib 0.10.2 got all but the first 32 of them wrong while the phase was one sum of products.
     positions = jnp.asarray(single(cloud(0, 1024, 0.02)))
     sources = single(np.random.default_rng(1).normal(size=(256, 3)) + np.array([5.0, 0.0, 0.0]))
     together = jax.jit(jax.vmap(lambda s: arrays.near_field_steering(positions, s, FREQ_HZ)))(jnp.asarray(sources))

@@ -252,8 +252,11 @@ def near_field_steering(element_positions_m: Array, source_position_m: Array, fr
     s = s[..., None, :]
     distance, distance_0 = jnp.linalg.norm(s - p, axis=-1), jnp.linalg.norm(s - first, axis=-1)
     # r_n - r_0 = (r_n^2 - r_0^2)/(r_n + r_0), with the squares' difference in factors: two distances of metres leave
-    # float32 no digit of a wavelength.
-    difference = jnp.sum((p - first) * ((p - s) + (first - s)), axis=-1) / (distance + distance_0)
+    # float32 no digit of a wavelength. In two sums, since jaxlib 0.10.2 on a CPU returns other batch entries' numbers
+    # for sum(d * (p - s)) divided by something that depends on s (jax issue 39103).
+    difference = (jnp.sum((p - first) * (p + first), axis=-1) - 2 * jnp.sum((p - first) * s, axis=-1)) / (
+        distance + distance_0
+    )
     return cis(-trailing(2 * jnp.pi / SPEED_OF_LIGHT * freq_hz) * difference)
 
 
