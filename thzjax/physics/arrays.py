@@ -212,6 +212,14 @@ def upa_positions(shape: tuple[int, int], spacing_m: tuple[float, float], origin
     return jnp.asarray(np.stack([np.zeros_like(y), y, z], axis=-1), dtype=float)
 
 
+def _inner3(a: Array, b: Array) -> Array:
+    """Inner product of vectors in space, `[..., 3]`, written out.
+
+    jaxlib 0.10.2 on a CPU returns other batch entries' numbers for some reductions of products (jax issue 39103).
+    """
+    return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
+
+
 def array_response(
     element_positions_m: Array, azimuth_rad: ArrayLike, elevation_rad: ArrayLike, freq_hz: ArrayLike
 ) -> Array:
@@ -227,7 +235,7 @@ def array_response(
     """
     p, azimuth_rad, elevation_rad, freq_hz = as_reals(element_positions_m, azimuth_rad, elevation_rad, freq_hz)
     u = direction_vector(azimuth_rad, elevation_rad)
-    ahead = jnp.sum((p - p[..., :1, :]) * u[..., None, :], axis=-1)
+    ahead = _inner3(p - p[..., :1, :], u[..., None, :])
     return cis(trailing(2 * jnp.pi / SPEED_OF_LIGHT * freq_hz) * ahead)
 
 
@@ -252,11 +260,8 @@ def near_field_steering(element_positions_m: Array, source_position_m: Array, fr
     s = s[..., None, :]
     distance, distance_0 = jnp.linalg.norm(s - p, axis=-1), jnp.linalg.norm(s - first, axis=-1)
     # r_n - r_0 = (r_n^2 - r_0^2)/(r_n + r_0), with the squares' difference in factors: two distances of metres leave
-    # float32 no digit of a wavelength. In two sums, since jaxlib 0.10.2 on a CPU returns other batch entries' numbers
-    # for sum(d * (p - s)) divided by something that depends on s (jax issue 39103).
-    difference = (jnp.sum((p - first) * (p + first), axis=-1) - 2 * jnp.sum((p - first) * s, axis=-1)) / (
-        distance + distance_0
-    )
+    # float32 no digit of a wavelength.
+    difference = _inner3(p - first, (p - s) + (first - s)) / (distance + distance_0)
     return cis(-trailing(2 * jnp.pi / SPEED_OF_LIGHT * freq_hz) * difference)
 
 
