@@ -63,5 +63,6 @@ FIGURE = Figure(
     judge,
     "In the paper's configuration the reward in training is judged, as the paper draws it; with structured actions the "
     "feasible rate on fresh channels. The paper's values of the channel did not survive in its public copy, so that "
-    "levels cannot be compared, only orders.",
+    "levels cannot be compared, only orders. PPO still rises where the quick budget ends, so its place is that of few "
+    "samples: in a longer try it had 0.92 after 32 768 steps, DDPG 1.27 and SAC 0.72 after 20 480.",
 )
