@@ -11,7 +11,7 @@ from thzjax.figures.workshop import Workshop
 
 THRESHOLDS = ("1", "2", "3")
 REGIMES = {"paper's configuration": {"configuration": "paper"}, "structured actions": {}}
-STEPS = 400_000
+STEPS = 240_000
 SILENCE = 303 / 1801
 """Error of transmitting nothing: the share of the grid within 5 degrees of a target."""
 

@@ -7,7 +7,7 @@ from thzjax.figures.workshop import Workshop
 
 THRESHOLDS = ("2", "4", "6", "8", "10")
 REGIMES = {"paper's configuration": {"configuration": "paper"}, "structured actions": {}}
-STEPS = {"paper's configuration": 200_000, "structured actions": 200_000}
+STEPS = {"paper's configuration": 120_000, "structured actions": 120_000}
 METHODS = ("wmmse_sum/focused", "gradient/joint", "zf/focused")
 
 

@@ -10,7 +10,7 @@ from thzjax.figures.workshop import Workshop
 SHAPES = ("4,4", "6,6", "8,8", "10,10")
 ELEMENTS = (16.0, 36.0, 64.0, 100.0)
 REGIMES = {"paper's configuration": {"configuration": "paper"}, "structured actions": {}}
-STEPS = {"paper's configuration": 100_000, "structured actions": 100_000}
+STEPS = {"paper's configuration": 60_000, "structured actions": 60_000}
 METHODS = ("wmmse_sum/focused", "alternating/joint")
 BARE = "no surface, anchor"
 

@@ -7,7 +7,7 @@ from thzjax.figures.workshop import Workshop
 
 AGENTS = ("ddpg", "ppo", "sac")
 REGIMES = {"paper's configuration": {"configuration": "paper"}, "structured actions": {}}
-STEPS = {"paper's configuration": 12_288, "structured actions": 60_000}
+STEPS = {"paper's configuration": 12_288, "structured actions": 40_000}
 FIELDS = {"paper's configuration": "sum_rate", "structured actions": "validation/rate_feasible"}
 """What is judged: beside the paper's raw actions hardly any design is feasible, so there the reward itself."""
 RAW, FAIR = REGIMES

@@ -31,13 +31,12 @@ def gain_kept(side: int, distance_m: np.ndarray, num: int) -> np.ndarray:
     positions = upa_positions((side, side), (wave / 2, wave / 2), origin="centre")
     azimuth, elevation = np.random.default_rng(0).uniform([[-1.0], [-0.5]], [[1.0], [0.5]], (2, num))
 
-    # Not compiled: jaxlib 0.10.2 gets this product of two responses wrong at 256 elements (jax issue 39103).
     def one(distance: jax.Array, azimuth: jax.Array, elevation: jax.Array) -> jax.Array:
         sphere = near_field_steering(positions, distance * direction_vector(azimuth, elevation), freq)
         plane = array_response(positions, azimuth, elevation, freq)
         return jnp.abs(jnp.vdot(plane, sphere) / side**2) ** 2
 
-    over = jax.vmap(jax.vmap(one, in_axes=(None, 0, 0)), in_axes=(0, None, None))
+    over = jax.jit(jax.vmap(jax.vmap(one, in_axes=(None, 0, 0)), in_axes=(0, None, None)))
     return np.asarray(over(jnp.asarray(distance_m), jnp.asarray(azimuth), jnp.asarray(elevation)))[:, None, :]
 
 

@@ -215,7 +215,7 @@ def upa_positions(shape: tuple[int, int], spacing_m: tuple[float, float], origin
 def _inner3(a: Array, b: Array) -> Array:
     """Inner product of vectors in space, `[..., 3]`, written out.
 
-    jaxlib 0.10.2 on a CPU returns other batch entries' numbers for some reductions of products (jax issue 39103).
+    No reduction: jaxlib 0.10.2, where somebody has it after all, gets some of products wrong (jax issue 39103).
     """
     return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
 
