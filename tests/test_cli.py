@@ -161,3 +161,13 @@ def test_train_evaluate_compare_report(tmp_path):
     )  # fmt: skip
     assert other.returncode == 2
     assert "trained on another scenario (it differs in power_w)" in other.stderr
+
+
+def test_a_reader_that_leaves_ends_a_command_without_a_trace():
+    read, write = os.pipe()
+    os.close(read)
+    command = [*THZJAX, "reproduce", "--list"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=120)
+    os.close(write)
+    assert done.returncode == 141
+    assert done.stderr == ""

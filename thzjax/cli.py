@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import io
+import os
 import re
 import sys
 import warnings
@@ -11,7 +12,8 @@ from typing import Any
 
 import tyro
 
-from thzjax.commands import BAD_INPUT, COMMANDS, OK, say
+from thzjax.commands import COMMANDS
+from thzjax.commands.shared import BAD_INPUT, OK, say
 from thzjax.errors import ConfigError
 
 
@@ -60,5 +62,11 @@ def main(args: list[str] | None = None) -> int:
 
 
 def run() -> None:
-    """Console entry point."""
-    sys.exit(main())
+    """Console entry point; a reader that leaves, as in `thzjax info | head`, ends it with SIGPIPE's status."""
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has nowhere to go
+        status = 141
+    sys.exit(status)

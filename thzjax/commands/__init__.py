@@ -1,0 +1,12 @@
+"""What each command of the command line does. Nothing heavy is imported until one needs it: --help is instant."""
+
+from thzjax.commands.info import info
+from thzjax.commands.judge import compare, evaluate, report
+from thzjax.commands.policy import policy
+from thzjax.commands.reproduce import reproduce
+from thzjax.commands.train import train
+
+COMMANDS = {
+    "train": train, "evaluate": evaluate, "compare": compare, "report": report, "policy": policy,
+    "reproduce": reproduce, "info": info,
+}  # fmt: skip
