@@ -33,5 +33,6 @@ echo "building the wheel"
 # The tests, their settings and the documentation they run; what they import is the installed wheel.
 cp -r tests pyproject.toml README.md docs notebooks "$work/"
 cd "$work"
+export THZJAX_CACHE=$work/compiled # the commands that tests run share what they compile, and nothing older
 "$venv/bin/python" -c 'import pathlib, sys, thzjax; p = pathlib.Path(thzjax.__file__); sys.exit("site-packages" not in p.parts)'
 "$venv/bin/python" -m pytest -n "${PYTEST_WORKERS:-2}" "${selection[@]}" "$@"

@@ -13,6 +13,7 @@ from typing import Any
 import tyro
 
 from thzjax.commands import COMMANDS
+from thzjax.commands.cache import keep_compiled
 from thzjax.commands.shared import BAD_INPUT, OK, say
 from thzjax.errors import ConfigError
 
@@ -63,6 +64,7 @@ def main(args: list[str] | None = None) -> int:
 
 def run() -> None:
     """Console entry point; a reader that leaves, as in `thzjax info | head`, ends it with SIGPIPE's status."""
+    keep_compiled()
     try:
         status = main()
         sys.stdout.flush()
