@@ -31,8 +31,7 @@ echo "building the wheel"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall "$work"/dist/*.whl
 
 # The tests, their settings and the documentation they run; what they import is the installed wheel.
-cp -r tests pyproject.toml README.md docs notebooks "$work/"
+cp -r tests benchmarks pyproject.toml README.md docs notebooks "$work/"
 cd "$work"
-export THZJAX_CACHE=$work/compiled # the commands that tests run share what they compile, and nothing older
 "$venv/bin/python" -c 'import pathlib, sys, thzjax; p = pathlib.Path(thzjax.__file__); sys.exit("site-packages" not in p.parts)'
 "$venv/bin/python" -m pytest -n "${PYTEST_WORKERS:-2}" "${selection[@]}" "$@"

@@ -167,12 +167,15 @@ def roll_out(
 
         return joined(lax.map(piece, (chunks.split(start, pieces), jax.random.split(key, pieces))))
 
-    def step(carry: tuple[Any, Any], key_t: Array) -> tuple[tuple[Any, Any], tuple[Transition, dict[str, Any]]]:
+    def step(carry: tuple[Any, Any], key_t: Array, begin_anew: bool = True) -> tuple[tuple[Any, Any], Any]:
         env_states, obs_t = carry
         key_action, key_env = jax.random.split(key_t)
         action, log_prob = policy.sample(weights, obs_t, key_action)
-        keys = jax.random.split(key_env, num_envs)
-        result = jax.vmap(env.step, in_axes=(0, 0, 0, None))(keys, env_states, action, params)
+        if begin_anew:
+            keys = jax.random.split(key_env, num_envs)
+            result = jax.vmap(env.step, in_axes=(0, 0, 0, None))(keys, env_states, action, params)
+        else:
+            result = jax.vmap(env.advance, in_axes=(0, 0, None))(env_states, action, params)
         reward = lagrangian(duals, result.info["rates"], priced(result.info["slack"], config.primal_dual))
         transition = Transition(
             obs=obs_t,
@@ -187,7 +190,20 @@ def roll_out(
         info = {name: result.info[name] for name in ("rates", "slack", "episode_return")}
         return (result.state, result.obs), (transition, info)
 
-    (env_states, obs), (batch, info) = lax.scan(step, start, jax.random.split(key, config.rollout))
+    def episode(carry: tuple[Any, Any], keys: Array) -> tuple[tuple[Any, Any], Any]:
+        _, seen = lax.scan(lambda c, k: step(c, k, begin_anew=False), carry, keys)
+        keys = jax.random.split(jax.random.split(keys[-1])[1], num_envs)
+        obs, env_states = jax.vmap(env.reset, in_axes=(0, None))(keys, params)
+        return (env_states, obs), seen
+
+    keys = jax.random.split(key, config.rollout)
+    if env.horizon == 1 or env.stop_when_satisfied or config.rollout % env.horizon:
+        (env_states, obs), (batch, info) = lax.scan(step, start, keys)
+        return Rollout(env_states, obs, batch, info)
+    # Whole episodes, which all end together: one drop for each instead of one at every step, of which all but the last
+    # were thrown away.
+    (env_states, obs), seen = lax.scan(episode, start, keys.reshape(-1, env.horizon))
+    batch, info = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), seen)
     return Rollout(env_states, obs, batch, info)
 
 

@@ -154,6 +154,15 @@ class Environment:
         Returns `Step`; `info` holds `rates [K]`, `slack` by constraint, `final_observation` (the observation
         that follows, before any reset) and `episode_return` (up to and with this step).
         """
+        ahead = self.advance(state, action, params)
+        fresh = self.reset(key, params)
+        over = ahead.terminated | ahead.truncated
+        held = ahead.obs, ahead.state
+        obs, following = jax.tree.map(lambda new, old: jnp.where(over, new, old), fresh, held)
+        return ahead._replace(obs=obs, state=following)
+
+    def advance(self, state: State, action: Any, params: Any) -> Step:
+        """A step that begins no new episode: `obs` and `state` are this one's even after its last step."""
         design, reflection = self.design(params, state, action)
         outcome = self.system.outcome(params, state.channels, design)
         reward = jnp.sum(outcome.rates)
@@ -168,8 +177,4 @@ class Environment:
             "final_observation": following.obs,
             "episode_return": following.episode_return,
         }
-        over = terminated | truncated
-        fresh = self.reset(key, params)
-        held = following.obs, following
-        obs, following = jax.tree.map(lambda new, old: jnp.where(over, new, old), fresh, held)
-        return Step(obs, following, reward, terminated, truncated, info)
+        return Step(following.obs, following, reward, terminated, truncated, info)
