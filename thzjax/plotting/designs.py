@@ -170,6 +170,26 @@ def constraint_violations(shares: Mapping[str, Mapping[str, tuple[float, float]]
     return figure
 
 
+@styled
+def rates_and_slack(rates: np.ndarray, slack: Mapping[str, float]) -> "Figure":
+    """One design on one channel: each user's rate, and how far every constraint is from its limit.
+
+    Args:
+      rates: [bit/s/Hz], `[K]`.
+      slack: by constraint, in units of the limit; negative where it is violated. Drawn from -1 to 1.
+    """
+    figure, (left, right) = new_axes(2.6, ncols=2)
+    left.bar(np.arange(1, len(rates) + 1), np.asarray(rates, dtype=float), color=BLUE)
+    left.set(xlabel="user", ylabel="rate [bit/s/Hz]", xticks=np.arange(1, len(rates) + 1))
+    left.set_title(f"sum {float(np.sum(rates)):.2f} bit/s/Hz")
+    values = np.clip(np.array([float(x) for x in slack.values()]), -1, 1)
+    right.barh(np.arange(len(values)), values, color=[VERMILLION if x < -TOLERANCE else GREEN for x in values])
+    right.set_yticks(np.arange(len(values)), list(slack))
+    right.axvline(0, color=INK, linewidth=0.8)
+    right.set(xlim=(-1, 1), xlabel="slack, share of the limit")
+    return figure
+
+
 def beside(ax: "Axes", place: float, text: str) -> None:
     """Text in a column right of the axes, in points, so that long labels on the left do not push it into them."""
     ax.annotate(

@@ -169,6 +169,15 @@ def to_svg(figure: "Figure", prefix: str = "", label: str = "") -> str:
     return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"' if label else "<svg", 1)
 
 
+def to_rgb(figure: "Figure") -> np.ndarray:
+    """The figure as pixels, uint8 `[height, width, 3]`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
 @styled
 def save(figure: "Figure", path_without_suffix: str | Path) -> tuple[Path, Path]:
     """Write `.png` (150 dots per inch) and `.svg`; returns both paths."""
