@@ -167,17 +167,29 @@ def markdown(results: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+# Sentences wrap here, unlike the numbers of a report's tables.
+WORDS = (
+    ".words td,.words th{white-space:normal;text-align:left;vertical-align:top} .words td:nth-child(3){min-width:6rem}"
+)
+
+
+def _table(head: Sequence[str], rows: str) -> str:
+    """A table of sentences, for HTML."""
+    titles = "".join(f"<th>{title}</th>" for title in head)
+    return (
+        f'<div class="scroll"><table class="words"><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
 def page(results: Sequence[dict[str, Any]], folder: Path) -> str:
     """The page as self-contained HTML."""
     rows = "".join(
         f"<tr><td><a href='#{r['id']}'>{escape(r['source'])}</a></td><td>{escape(r['claim'])}</td>"
-        f"<td>{escape(r['verdict'])}</td><td>{r['seconds']:.0f} s</td></tr>"
+        f"<td><b>{escape(r['verdict'])}</b></td><td>{r['seconds']:.0f}</td></tr>"
         for r in results
     )
-    body = (
-        f"<h1>Reproduction</h1><p>{escape(INTRODUCTION)}</p><p>{escape(_total(results))}</p>"
-        f'<div class="scroll"><table><tbody>{rows}</tbody></table></div>'
-    )
+    body = f"<h1>Reproduction</h1><p>{escape(INTRODUCTION)}</p><p>{escape(_total(results))}</p>"
+    body += _table(("figure", "claim", "verdict", "seconds"), rows)
     for r in results:
         pictures = ""
         for p in r["pictures"]:
@@ -193,7 +205,7 @@ def page(results: Sequence[dict[str, Any]], folder: Path) -> str:
         body += (
             f"<h2 id='{r['id']}'>{escape(r['source'])}: {escape(r['verdict'])}</h2>"
             f"<p>{escape(r['claim'])}</p>{pictures}"
-            f'<div class="scroll"><table><tbody>{rows}</tbody></table></div><p class="note">{escape(r["notes"])}</p>'
+            f"{_table(('regime', 'statement', 'verdict', 'statistic'), rows)}<p class='note'>{escape(r['notes'])}</p>"
             f"<p class='note'><code>{escape(r['command'])}</code>, {r['date']}, {r['seeds']} seeds, {r['channels']} "
             f"channels, {r['searches']} for the gradient search, {r['seconds']:.0f} s, thzjax {env['thzjax']}, "
             f"jax {env['jax']}, Python {env['python']}, "
@@ -202,5 +214,5 @@ def page(results: Sequence[dict[str, Any]], folder: Path) -> str:
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Reproduction</title><style>{STYLE}</style></head><body>{body}</body></html>\n"
+        f"<title>Reproduction</title><style>{STYLE}{WORDS}</style></head><body>{body}</body></html>\n"
     )
