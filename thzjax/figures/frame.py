@@ -32,7 +32,7 @@ class Budget:
 
 
 BUDGETS = {
-    "quick": Budget("quick", seeds=3, channels=256, steps=1.0, searches=64),
+    "quick": Budget("quick", seeds=3, channels=256, steps=1.0, searches=32),
     "full": Budget("full", seeds=10, channels=1024, steps=5.0, searches=512),
 }
 

@@ -8,7 +8,7 @@ from thzjax.figures.pictures import along_axis
 from thzjax.figures.workshop import Workshop
 
 POWERS_DBM = ("30", "35", "40", "45")
-STEPS = {RAW: mobarak_fig2.STEPS[RAW], FAIR: 12_000}
+STEPS = {RAW: mobarak_fig2.STEPS[RAW], FAIR: 8_000}
 METHODS = ("greedy/joint", "random/random", "alternating/joint", "gradient/joint")
 LINE_OF_SIGHT = "pure line of sight"
 

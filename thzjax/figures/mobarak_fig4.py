@@ -15,7 +15,7 @@ ACTIVE = ("7", "15", "22", "30")
 LIMITS = ("2", "5")
 HYBRID = [f"hybrid, a_max {limit}" for limit in LIMITS]
 PASSIVE = "passive"
-STEPS = {RAW: mobarak_fig2.STEPS[RAW], FAIR: 12_000}
+STEPS = {RAW: mobarak_fig2.STEPS[RAW], FAIR: 8_000}
 METHODS = ("alternating/joint", "gradient/joint")
 POWER = "p_bs_dbm=40"
 
