@@ -544,7 +544,7 @@ def test_float64_stays_float64_with_float32_near_and_right_gradients(case, x64):
 ELSEWHERE = {
     "host": {"convex_optimum", "least_pattern_error", "optimal_covariance", "tabulated_optimum", "level_step"},
     "constants": {"desired_pattern", "pattern_gram", "pattern_grid", "subcarrier_offsets", "upa_positions"},
-    "integers": {"nearest_level", "quantised_phase"},
+    "integers": {"nearest_level", "nearest_phasor", "quantised_phase"},
     "random": {
         *("draw_rays", "estimated_channel", "gauss_markov", "phase_errors", "radar_signal", "random_field"),
         *("simulate_echo", "swerling_gain", "add_noise"),

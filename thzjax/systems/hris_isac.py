@@ -266,6 +266,14 @@ class HrisIsac:
             params.max_amplitude,
         )
 
+    def aim(self, params: Params, channels: Channels, direction: Array) -> Array:
+        """`snap` of the phases of complex numbers, `[..., N]`."""
+        loudest = jnp.where(channels.active > 0, trailing(params.max_amplitude), 1)
+        return self._phasor(direction) * as_complex(loudest)
+
+    def _phasor(self, direction: Array) -> Array:
+        return surface.nearest_phasor(direction, self.phase_bits) if self.phase_bits else unit_phasor(direction)
+
     def _nearest(self, phase_rad: Array) -> Array:
         if not self.phase_bits:
             return phase_rad
@@ -283,9 +291,7 @@ class HrisIsac:
         over = jnp.where(total > params.power_w, params.power_w / jnp.where(total > 0, total, 1), 1)
         W = design.beamformer * as_complex(jnp.sqrt(over))[..., None, None]
 
-        phasor = unit_phasor(design.reflection)
-        if self.phase_bits:
-            phasor = cis(self._nearest(jnp.angle(phasor)))
+        phasor = self._phasor(design.reflection)
         norm2 = abs2(design.reflection)
         amplitude = jnp.where(norm2 > 0, jnp.sqrt(jnp.where(norm2 > 0, norm2, 1)), 0)
         amplitude = jnp.minimum(amplitude, trailing(params.max_amplitude))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from thzjax.errors import ConfigError
-from thzjax.numeric import angle_or_zero, as_complex, cis, trailing
+from thzjax.numeric import angle_or_zero, as_complex, cis, trailing, unit_phasor
 from thzjax.physics import beampattern, link, propagation, surface
 from thzjax.physics.arrays import linear_phases, planar_response
 from thzjax.physics.power import clip_rows, scale_per_antenna
@@ -264,11 +264,19 @@ class IrsIsac:
             )
         return surface.reflection(amplitude, phase_rad)
 
+    def aim(self, params: Params, channels: Channels, direction: Array) -> Array:
+        """`snap` of the phases of complex numbers, `[..., N]`."""
+        if self.amplitude == "practical":
+            return self.snap(params, channels, angle_or_zero(direction))
+        if self.phase_bits:
+            return surface.nearest_phasor(direction, self.phase_bits, self.phase_levels)
+        return unit_phasor(direction)
+
     def project(self, params: Params, channels: Channels, design: Design) -> Design:
         """Rows clipped to P/M and phases snapped to the hardware's levels: both exact and idempotent."""
         return Design(
             beamformer=clip_rows(design.beamformer, params.power_w),
-            reflection=self.snap(params, channels, angle_or_zero(design.reflection)),
+            reflection=self.aim(params, channels, design.reflection),
         )
 
     def meet(self, params: Params, channels: Channels, design: Design, budget: float | Array = 1.0) -> Design:
