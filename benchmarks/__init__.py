@@ -1,0 +1,1 @@
+"""Speeds, and what was measured on which machine."""
