@@ -33,10 +33,9 @@ import numpy as np  # noqa: E402
 from thzjax.envs.actions import Structured  # noqa: E402
 from thzjax.envs.environment import Environment  # noqa: E402
 from thzjax.envs.observations import StructuredObservation  # noqa: E402
-from thzjax.physics import beampattern  # noqa: E402
 from thzjax.systems.scenario import build, preset  # noqa: E402
 
-from .numpy_environment import NumpyEnvironment  # noqa: E402
+from .numpy_environment import paper_a  # noqa: E402
 
 NUMPY_BATCHES = (64, 1024)
 """Few environments fit the cache, many spread Python's overhead: the faster of the two counts."""
@@ -59,14 +58,9 @@ def rollout(env: Environment, params: object, batch: int, episodes: int):
     return jax.jit(lambda key: jax.lax.scan(episode, None, jax.random.split(key, episodes))[1])
 
 
-def numpy_speed(params: object, horizon: int, batch: int) -> float:
+def numpy_speed(horizon: int, batch: int) -> float:
     """Steps/s of the NumPy environment."""
-    scenario, grid = preset("paper-a"), beampattern.pattern_grid()
-    wanted = beampattern.desired_pattern(
-        grid, np.radians(scenario.pattern_targets_deg), np.radians(scenario.pattern_width_deg)
-    )
-    numbers = {k: np.asarray(v, np.float64) for k, v in vars(params).items() if not hasattr(v, "quadratic")}
-    env = NumpyEnvironment(numbers, np.asarray(wanted), np.asarray(grid), batch, horizon)
+    env = paper_a(batch, horizon)
     actions = np.random.default_rng(1).standard_normal((batch, env.actions), np.float32)
     env.reset()
     steps = max(horizon, 4096 // batch)
@@ -90,7 +84,7 @@ def main(given: argparse.Namespace) -> None:
         compiled, compile_s = frame.compiled(run, jax.random.key(0))
         ours = frame.measure(functools.partial(compiled, jax.random.key(0)))
         steps = given.batch * horizon * episodes
-        theirs = max(numpy_speed(params, horizon, batch) for batch in NUMPY_BATCHES)
+        theirs = max(numpy_speed(horizon, batch) for batch in NUMPY_BATCHES)
         frame.emit(
             {
                 "benchmark": "environment",
