@@ -101,6 +101,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmark-report"), help="folder to write")
     given = parser.parse_args()
     files = given.files or sorted((Path(__file__).parent / "results").glob("*.jsonl"))
+    if not files:
+        raise SystemExit("name the files of lines to report: `thzjax bench --out FILE` writes one")
     if missing := [file for file in files if not file.exists()]:
         raise SystemExit(f"{missing[0]} does not exist")
     records = read(files)
