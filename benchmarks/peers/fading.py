@@ -14,7 +14,7 @@ from benchmarks.peers.record import emit, ratios, speed
 from thzjax.physics.fading import gauss_markov
 
 USERS, ANTENNAS = 4, (5, 16, 64)
-BATCHES = (1 << 10, 1 << 13, 1 << 16)
+BATCHES = (1 << 8, 1 << 10, 1 << 13, 1 << 16)
 """A small batch fits the cache, a large one spreads the overhead: the fastest counts, for each library."""
 
 KEYS = ("threefry2x32", "rbg")
