@@ -112,6 +112,33 @@ def export_program(
         np.savez(file, **{name: np.frombuffer(part, np.uint8) for name, part in parts.items()})
 
 
+def refuse_richer(arrays: Mapping[str, ArrayLike], rank: int, source: object) -> None:
+    """Refuse channels whose rows span more dimensions than a policy of this `rank` looks at: the rest would be lost.
+
+    Rows of `bs_to_surface [C, N, M]` and `direct [C, K, M]` are projected onto the span of `rank` random mixtures of
+    them; what stays outside is rounding where the rank is no larger.
+
+    Raises:
+      ConfigError: a thousandth of some channel's amplitude or more lies outside.
+    """
+    G, direct = (np.asarray(arrays[name]) for name in ("bs_to_surface", "direct"))
+    if rank >= G.shape[-1]:
+        return
+    rows = np.concatenate([G, direct.reshape(len(direct), -1, direct.shape[-1])], axis=-2)
+    largest = np.abs(rows).max(axis=(-2, -1), keepdims=True)
+    rows = (rows / np.where(largest > 0, largest, 1)).astype(np.complex128)
+    real, imag = np.random.default_rng(0).normal(size=(2, rank, rows.shape[-2]))
+    basis = np.linalg.qr(np.conj(np.swapaxes((real + 1j * imag) @ rows, -1, -2)))[0]
+    outside = rows - rows @ basis @ np.conj(np.swapaxes(basis, -1, -2))
+    share = np.linalg.norm(outside, axis=(-2, -1)) / np.maximum(np.linalg.norm(rows, axis=(-2, -1)), 1e-300)
+    if share.max() > 1e-3:
+        worst = int(share.argmax())
+        raise ConfigError(
+            f"{source}: channel {worst} has more than the {rank} independent paths that the policy was trained for, "
+            f"{share[worst]:.2g} of its amplitude beyond them: train one on a scenario with as many (num_rays_bs)"
+        )
+
+
 def one_line(error: Exception) -> str:
     """What an error says, or is called, on one line."""
     return " ".join(str(error).split()) or type(error).__name__

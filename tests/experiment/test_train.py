@@ -1,5 +1,6 @@
 """Runs: the same bits whatever happens to them, and clear words when they cannot go on."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -24,7 +25,7 @@ from thzjax.experiment.evaluation import draw_channels
 from thzjax.experiment.files import append_record, read_records, rewrite_records
 from thzjax.experiment.learner import load_weights, make_learner
 from thzjax.experiment.policy import export_policy, load_policy
-from thzjax.exported import load_exported
+from thzjax.exported import load_exported, refuse_richer
 
 SMALL = (
     "num_envs=32", "minibatches=2", "epochs=1", "hidden=8,8", "updates_per_record=2", "records_per_checkpoint=2",
@@ -152,7 +153,7 @@ def test_an_exported_policy_is_the_policy_without_flax(finished, tmp_path, capsy
     script = f"""
 import sys
 import numpy as np
-from thzjax.exported import load_exported
+from thzjax.exported import load_exported, refuse_richer
 policy = load_exported({str(file)!r})
 with np.load({str(tmp_path / "in.npz")!r}) as arrays:
     arrays = dict(arrays)
@@ -178,6 +179,17 @@ assert not {{"flax", "optax", "distrax", "orbax"}} & set(sys.modules), sorted(sy
     assert (about["preset"], about["agent"]) == (config.preset, config.agent)
     with pytest.raises(ConfigError, match="lacks direct"):
         load_exported(file)({"bs_to_surface": arrays["bs_to_surface"]})
+
+
+@pytest.mark.parametrize(("paths", "refused"), [(1, False), (6, False), (7, True), (20, True)])
+def test_channels_of_more_paths_than_a_policy_looks_at_are_refused(paths, refused):
+    rng = np.random.default_rng(paths)
+    left, right = (
+        rng.normal(size=(3, *shape)) + 1j * rng.normal(size=(3, *shape)) for shape in ((80, paths), (paths, 64))
+    )
+    arrays = {"bs_to_surface": (1e-5 * left @ right).astype(np.complex64), "direct": np.zeros((3, 4, 64), np.complex64)}
+    with pytest.raises(ConfigError, match="more than the 6 independent paths") if refused else contextlib.nullcontext():
+        refuse_richer(arrays, 6, "file.npz")
 
 
 @settings(deadline=None, max_examples=25)

@@ -14,7 +14,7 @@ from thzjax.errors import ConfigError
 from thzjax.experiment.config import read_config
 from thzjax.experiment.evaluation import PolicyRule
 from thzjax.experiment.learner import Learner, load_weights, make_learner
-from thzjax.exported import checked_arrays, export_program, load_exported, one_line
+from thzjax.exported import checked_arrays, export_program, load_exported, one_line, refuse_richer
 from thzjax.systems.base import Design
 
 BATCH = 4096
@@ -81,7 +81,8 @@ def export_policy(
 
     about = {
         "thzjax": __version__, "preset": config.preset, "agent": config.agent, "policy": config.policy,
-        "steps": config.steps, "seed": config.seed, "scenario": dataclasses.asdict(config.scenario),
+        "steps": config.steps, "seed": config.seed, "rank": learner.env.system.spec.rank,
+        "scenario": dataclasses.asdict(config.scenario),
     }  # fmt: skip
     target.parent.mkdir(parents=True, exist_ok=True)
     export_program(target, design, _arrays(learner), about, platforms)
@@ -105,6 +106,13 @@ def channel_arrays(run: Path) -> dict[str, jax.ShapeDtypeStruct]:
     if run.is_file():
         return load_exported(run).arrays
     return _arrays(make_learner(read_config(run / "config.json")))
+
+
+def policy_rank(run: Path) -> int:
+    """The rank of the channels that the policy of a run folder or exported file is made for."""
+    if run.is_file():
+        return load_exported(run).about["rank"]
+    return make_learner(read_config(run / "config.json")).env.system.spec.rank
 
 
 def read_channels(wanted: dict[str, jax.ShapeDtypeStruct], source: Path) -> dict[str, Any]:
@@ -139,6 +147,7 @@ def design_file(run: Path, source: Path, target: Path, say: Callable[[str], None
       ConfigError: as `load_policy` and `read_channels`.
     """
     channels = read_channels(channel_arrays(run), source)
+    refuse_richer(channels, policy_rank(run), source)
     policy = load_exported(run) if run.is_file() else load_policy(run, checkpoint=checkpoint)
     total = len(next(iter(channels.values())))
     size = min(BATCH, total)
