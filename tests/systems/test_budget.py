@@ -21,6 +21,7 @@ from thzjax.systems.views import link_budgets
 
 # Sums of twenty logarithms of magnitude 100, each good to 1e-14 of itself.
 DB = 1e-9
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
 # No two gains alike, and absorption that shows.
 IRS = IrsScenario(
     num_users=1, num_rays=0, phase_bits=0, surface_shape=(3, 4), k_abs=0.05, bs_gain_dbi=24.0, user_gain_dbi=22.0,

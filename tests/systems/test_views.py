@@ -14,6 +14,7 @@ from thzjax.systems.irs_scenario import IrsScenario
 from thzjax.systems.scenario import build, preset
 from thzjax.systems.views import view
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
 C = 299_792_458.0
 IRS = IrsScenario(num_users=2, num_rays=0, surface_shape=(3, 4), k_abs=0.05, blockage_db=13.0, phase_bits=0)
 HYBRID = HrisScenario(
