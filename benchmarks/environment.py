@@ -1,6 +1,6 @@
 """Environment steps per second on paper A's system: thzjax, and the same environment in NumPy, in one run.
 
-    python benchmarks/environment.py [--batch 1024] [--episodes 4] [--cores 2]
+    python -m benchmarks.environment [--batch 1024] [--episodes 4] [--cores 2] [--quick]
 
 A step takes random structured actions, computes the design, its rates and every constraint; a drop stays for an episode
 of 50 steps, or of one. JSON lines on standard output: steps/s, the ratio to NumPy, compile seconds, shares of the
@@ -8,9 +8,9 @@ machine's measured peaks.
 """
 
 import argparse
-import time
+import functools
 
-import frame
+from . import frame
 
 
 def parse() -> argparse.Namespace:
@@ -19,6 +19,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=1024, help="environments side by side (default 1024)")
     parser.add_argument("--episodes", type=int, default=4, help="episodes timed at once (default 4)")
     parser.add_argument("--cores", type=int, default=2, help="CPU cores to run on (default 2)")
+    parser.add_argument("--quick", action="store_true", help="one episode at once")
     return parser.parse_args()
 
 
@@ -28,13 +29,13 @@ if __name__ == "__main__":
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
-from numpy_environment import NumpyEnvironment  # noqa: E402
 
 from thzjax.envs.actions import Structured  # noqa: E402
 from thzjax.envs.environment import Environment  # noqa: E402
 from thzjax.envs.observations import StructuredObservation  # noqa: E402
-from thzjax.physics import beampattern  # noqa: E402
 from thzjax.systems.scenario import build, preset  # noqa: E402
+
+from .numpy_environment import paper_a  # noqa: E402
 
 NUMPY_BATCHES = (64, 1024)
 """Few environments fit the cache, many spread Python's overhead: the faster of the two counts."""
@@ -57,14 +58,9 @@ def rollout(env: Environment, params: object, batch: int, episodes: int):
     return jax.jit(lambda key: jax.lax.scan(episode, None, jax.random.split(key, episodes))[1])
 
 
-def numpy_speed(params: object, horizon: int, batch: int) -> float:
+def numpy_speed(horizon: int, batch: int) -> float:
     """Steps/s of the NumPy environment."""
-    scenario, grid = preset("paper-a"), beampattern.pattern_grid()
-    wanted = beampattern.desired_pattern(
-        grid, np.radians(scenario.pattern_targets_deg), np.radians(scenario.pattern_width_deg)
-    )
-    numbers = {k: np.asarray(v, np.float64) for k, v in vars(params).items() if not hasattr(v, "quadratic")}
-    env = NumpyEnvironment(numbers, np.asarray(wanted), np.asarray(grid), batch, horizon)
+    env = paper_a(batch, horizon)
     actions = np.random.default_rng(1).standard_normal((batch, env.actions), np.float32)
     env.reset()
     steps = max(horizon, 4096 // batch)
@@ -73,7 +69,7 @@ def numpy_speed(params: object, horizon: int, batch: int) -> float:
         for _ in range(steps):
             env.step(actions)
 
-    return batch * steps / frame.measure(run, 5)[0]
+    return batch * steps / frame.measure(run, 5).seconds
 
 
 def main(given: argparse.Namespace) -> None:
@@ -82,25 +78,25 @@ def main(given: argparse.Namespace) -> None:
     peaks, machine = frame.peaks(), frame.environment()
     for horizon in (50, 1):
         env = Environment(system, Structured(), StructuredObservation(), horizon=horizon)
-        episodes = given.episodes if horizon > 1 else 50 * given.episodes
+        count = 1 if given.quick else given.episodes
+        episodes = count if horizon > 1 else 50 * count
         run = rollout(env, params, given.batch, episodes)
-        begin = time.perf_counter()
-        compiled = run.lower(jax.random.key(0)).compile()
-        compile_s = time.perf_counter() - begin
-        median, fastest, slowest = frame.measure(lambda c=compiled: jax.block_until_ready(c(jax.random.key(0))))
+        compiled, compile_s = frame.compiled(run, jax.random.key(0))
+        ours = frame.measure(functools.partial(compiled, jax.random.key(0)))
         steps = given.batch * horizon * episodes
-        theirs = max(numpy_speed(params, horizon, batch) for batch in NUMPY_BATCHES)
+        theirs = max(numpy_speed(horizon, batch) for batch in NUMPY_BATCHES)
         frame.emit(
             {
                 "benchmark": "environment",
                 "system": "paper-a, structured actions",
                 "horizon": horizon,
                 "batch": given.batch,
-                "steps_per_s": steps / median,
-                "slowest": steps / slowest,
-                "fastest": steps / fastest,
+                "steps_per_s": steps / ours.seconds,
+                "slowest": steps / ours.slowest,
+                "fastest": steps / ours.fastest,
+                "cpu_us_per_step": 1e6 * ours.cpu_seconds / steps,
                 "numpy_steps_per_s": theirs,
-                "ratio": steps / median / theirs,
+                "ratio": steps / ours.seconds / theirs,
                 "compile_s": compile_s,
                 **peaks,
                 **machine,

@@ -1,15 +1,14 @@
 """Realisations per second of the physics kernels: well vectorised NumPy, a naive vmap, and thzjax, on one input.
 
-    python benchmarks/kernels.py [--cores 1] [--only NAME ...]
+    python -m benchmarks.kernels [--cores 1] [--only NAME ...]
 
 JSON lines on standard output. Each line has the speeds, their ratio, the compile time, and the share of the machine's
 measured peaks: operations by XLA's count over the matrix-product peak, and inputs plus outputs over the copy peak.
 """
 
 import argparse
-import time
 
-import frame
+from . import frame
 
 
 def parse() -> argparse.Namespace:
@@ -17,6 +16,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cores", type=int, default=1, help="CPU cores to run on (default 1)")
     parser.add_argument("--only", nargs="*", default=None, metavar="NAME", help="kernels to run (default all)")
+    parser.add_argument("--quick", action="store_true", help="only those that NumPy has in the same form")
     return parser.parse_args()
 
 
@@ -356,17 +356,17 @@ def run(name: str, kernel: Kernel, peak: dict[str, float]) -> None:
     inputs = tuple(jnp.asarray(x) for x in kernel.inputs)
     if kernel.numpy:
         part = tuple(x[: batch // kernel.numpy_share] for x in kernel.inputs)
-        median, fastest, slowest = frame.measure(lambda: kernel.numpy(*part), repeats=5)
-        record |= {"numpy_per_s": len(part[0]) / median, "numpy_spread": slowest / fastest}
+        theirs = frame.measure(lambda: kernel.numpy(*part), repeats=5)
+        record |= {"numpy_per_s": len(part[0]) / theirs.seconds, "numpy_spread": theirs.slowest / theirs.fastest}
     if kernel.naive:
         naive = jax.jit(jax.vmap(kernel.naive))
-        median = frame.measure(lambda: jax.block_until_ready(naive(*inputs)), repeats=5)[0]
-        record |= {"vmap_per_s": batch / median}
-    begin = time.perf_counter()
-    compiled = jax.jit(kernel.thzjax).lower(*inputs).compile()
-    compile_s = time.perf_counter() - begin
-    median, fastest, slowest = frame.measure(lambda: jax.block_until_ready(compiled(*inputs)))
-    record |= {"thzjax_per_s": batch / median, "thzjax_spread": slowest / fastest, "compile_s": compile_s}
+        record |= {
+            "vmap_per_s": batch / frame.measure(lambda: jax.block_until_ready(naive(*inputs)), repeats=5).seconds
+        }
+    compiled, compile_s = frame.compiled(jax.jit(kernel.thzjax), *inputs)
+    ours = frame.measure(lambda: compiled(*inputs))
+    median = ours.seconds
+    record |= {"thzjax_per_s": batch / median, "thzjax_spread": ours.slowest / ours.fastest, "compile_s": compile_s}
     if kernel.numpy:
         record["thzjax_over_numpy"] = record["thzjax_per_s"] / record["numpy_per_s"]
         if not name.startswith("channel"):  # draws differ
@@ -384,5 +384,8 @@ if __name__ == "__main__":
     measured = frame.peaks()
     frame.emit({"peaks": "this machine"} | measured | frame.environment())
     for label, make in KERNELS.items():
-        if options.only is None or any(label.startswith(name) for name in options.only):
-            run(label, make(), measured)
+        if options.only is not None and not any(label.startswith(name) for name in options.only):
+            continue
+        kernel = make()
+        if kernel.numpy or not options.quick:
+            run(label, kernel, measured)

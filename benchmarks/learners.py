@@ -1,8 +1,8 @@
 """Every learner on one preset, several seeds side by side: rates with intervals, time to learn, time per channel.
 
-    python benchmarks/learners.py paper-a --seeds 5 --steps 400000 --out runs/learners-a
-    python benchmarks/learners.py paper-b --seeds 5 --steps 200000 --out runs/learners-b
-    python benchmarks/learners.py paper-a-mimo --seeds 5 --steps 400000 --only dppo ppo a3c --out runs/learners-mimo
+    python -m benchmarks.learners paper-a --seeds 5 --steps 400000 --out runs/learners-a
+    python -m benchmarks.learners paper-b --seeds 5 --steps 200000 --out runs/learners-b
+    python -m benchmarks.learners paper-a-mimo --seeds 5 --steps 400000 --only dppo ppo a3c --out runs/learners-mimo
 
 One JSON line for each learner, on standard output and in OUT/learners.jsonl; a learner that is there already is passed
 over, so an interrupted comparison goes on, and so is one that cannot learn on the preset, with the reason. Clock times

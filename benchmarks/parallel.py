@@ -1,6 +1,6 @@
 """What workers and devices cost: environment steps per second of one learner in several layouts, as JSON lines.
 
-python benchmarks/parallel.py
+python -m benchmarks.parallel
 
 The total of environments is the same in all of them. Layouts take turns, one chunk each, so that whatever else the
 machine does meets them alike; the overhead is the median over turns of each layout's time to that of the plain learner
@@ -82,13 +82,13 @@ class Layout:
         return time.perf_counter() - begin
 
 
-def measure(agent: str, layouts: list[tuple[int, int]]) -> list[dict[str, object]]:
+def measure(agent: str, layouts: list[tuple[int, int]], count: int = TURNS) -> list[dict[str, object]]:
     """Rows of (workers, devices) layouts; overheads are to the first."""
     built = [Layout(agent, *layout) for layout in layouts]
     for layout in built:
         layout.seconds()
     turns = []
-    for turn in range(TURNS):
+    for turn in range(count):
         order = built if turn % 2 else built[::-1]
         seconds = {layout.name: layout.seconds() for layout in order}
         turns.append([seconds[layout.name] for layout in built])
@@ -104,7 +104,7 @@ def measure(agent: str, layouts: list[tuple[int, int]]) -> list[dict[str, object
                 "slowest": round(min(speeds)),
                 "fastest": round(max(speeds)),
                 "overhead_percent": round(100 * (statistics.median(ratios) - 1), 1),
-                "overhead_quartiles": [round(100 * (ratios[j * TURNS // 4] - 1), 1) for j in (1, 3)],
+                "overhead_quartiles": [round(100 * (ratios[j * count // 4] - 1), 1) for j in (1, 3)],
                 "sums_per_update": layout.sums / layout.updates,
                 "summed_bytes_per_update": layout.bytes / layout.updates,
                 "env_steps_per_update": layout.steps // layout.updates,
@@ -115,12 +115,12 @@ def measure(agent: str, layouts: list[tuple[int, int]]) -> list[dict[str, object
     return rows
 
 
-def in_processes(agent: str) -> None:
+def in_processes(agent: str, extra: list[str]) -> None:
     """The same workers on two devices, one in each of two processes of this machine; process 0 prints the row."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         where = f"127.0.0.1:{server.getsockname()[1]}"
-    command = [sys.executable, __file__, "--agent", agent, "--coordinator", where, "--process"]
+    command = [sys.executable, "-m", __spec__.name, "--agent", agent, "--coordinator", where, *extra, "--process"]
     other = subprocess.Popen([*command, "1"], stdout=subprocess.DEVNULL)
     done = subprocess.run([*command, "0"], timeout=LIMIT_S, check=True, stdout=subprocess.PIPE, text=True)
     print(done.stdout[done.stdout.index("{") :], end="", flush=True)  # Gloo's own lines come before
@@ -131,6 +131,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--agent", default="ppo")
     parser.add_argument("--virtual", action="store_true", help="the layouts of two virtual devices, in this process")
+    parser.add_argument("--quick", action="store_true", help="a quarter of the turns")
     parser.add_argument("--coordinator", help="HOST:PORT of process 0, of two processes of which this is one")
     parser.add_argument("--process", type=int)
     arguments = parser.parse_args()
@@ -139,11 +140,12 @@ if __name__ == "__main__":
         layouts = [(4, 2)]
     else:
         layouts = [(4, 1), (4, 2)] if arguments.virtual else [(1, 1), (4, 1)]
-    for row in measure(arguments.agent, layouts):
+    for row in measure(arguments.agent, layouts, TURNS // 4 if arguments.quick else TURNS):
         if distributed.first():
             print(json.dumps(row), flush=True)
     distributed.part()
     if not arguments.virtual and not arguments.coordinator:
-        command = [sys.executable, __file__, "--agent", arguments.agent, "--virtual"]
+        extra = ["--quick"] if arguments.quick else []
+        command = [sys.executable, "-m", __spec__.name, "--agent", arguments.agent, "--virtual", *extra]
         subprocess.run(command, env=os.environ | {"XLA_FLAGS": VIRTUAL}, timeout=LIMIT_S, check=True)
-        in_processes(arguments.agent)
+        in_processes(arguments.agent, extra)

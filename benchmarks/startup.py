@@ -1,6 +1,6 @@
 """Seconds until a user sees something: imports, help, and a first and a second training, each in a fresh process.
 
-    python benchmarks/startup.py [--repeats 5] [--no-training]
+    python -m benchmarks.startup [--repeats 5] [--quick]
 
 JSON lines on standard output. The first training starts with an empty store of compiled programs, the second with what
 the first left there; `compile_s` is what each says that it spent compiling its training program.
@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import frame
+from . import frame
 
 THZJAX = [sys.executable, "-m", "thzjax"]
 QUICK = {
@@ -60,13 +60,14 @@ def main() -> None:
     """What is quick several times over, trainings once."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--no-training", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="no training")
     given = parser.parse_args()
     for what, command in QUICK.items():
-        median, fastest, slowest = frame.measure(lambda c=command: seconds(c), given.repeats)
-        record = {"benchmark": "startup", "what": what, "seconds": median, "fastest": fastest, "slowest": slowest}
+        taken = frame.measure(lambda c=command: seconds(c), given.repeats)
+        record = {"benchmark": "startup", "what": what, "seconds": taken.seconds}
+        record |= {"fastest": taken.fastest, "slowest": taken.slowest}
         frame.emit(record | frame.environment())
-    if not given.no_training:
+    if not given.quick:
         training("ppo")
         training("apg")
 

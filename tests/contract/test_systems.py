@@ -247,3 +247,12 @@ def test_float64_throughout(name, x64):
         assert bool(jnp.all(jnp.isfinite(leaf)))
     for constraint in MET[kind(system)]:
         assert bool(jnp.all(judgement["outcome"].slack[constraint] >= -1e-6)), constraint
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_aiming_is_snapping_without_angles(name):
+    system, params, channels, design = drawn(name)
+    aimed = jax.jit(system.aim)(params, channels, design.reflection)
+    snapped = jax.jit(system.snap)(params, channels, jnp.angle(design.reflection))
+    # The angle's own rounding, and that of its sine and cosine, at an amplitude of up to a_max.
+    np.testing.assert_allclose(aimed, snapped, atol=16 * np.finfo(np.float32).eps * np.abs(snapped).max())

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from thzjax.beamforming import focused, rzf, scale_per_antenna
-from thzjax.beamforming.frame import channel_frame, surface_phases
-from thzjax.envs.actions import Paper, PaperAction, Structured
+from thzjax.beamforming.frame import channel_frame, surface_direction
+from thzjax.envs.actions import Paper, PaperAction, PaperB, Residual, Structured
 from thzjax.envs.environment import Environment
 from thzjax.envs.observations import PaperObservation, StructuredObservation
 from thzjax.errors import ConfigError
-from thzjax.numeric import cis
+from thzjax.numeric import cis, unit_phasor
 from thzjax.systems.base import satisfied
 from thzjax.systems.scenario import build, preset
 
@@ -185,10 +185,30 @@ def test_the_frame_orders_by_strength_and_undoes_phases():
     overlap = jnp.sum(jnp.conj(frame.paths[0]) * frame.paths, axis=-1)
     np.testing.assert_allclose(jnp.imag(overlap), 0, atol=1e-6)
     assert bool(jnp.all(jnp.real(overlap) >= 0))
-    psi = cis(surface_phases(frame, jnp.eye(1, 4)[0].astype(jnp.complex64)))
+    psi = unit_phasor(surface_direction(frame, jnp.eye(1, 4)[0].astype(jnp.complex64)))
     np.testing.assert_allclose(jnp.sum(psi * frame.paths[0]), jnp.sum(jnp.abs(frame.paths[0])), rtol=1e-5)
 
 
 def test_a_horizon_below_one_is_refused():
     with pytest.raises(ConfigError, match="horizon=0"):
         make(horizon=0)
+
+
+@pytest.mark.parametrize("preset_name", ["paper-a", "paper-a-mimo", "paper-b"])
+@pytest.mark.parametrize("actions", [Structured(), Residual(), PaperB()], ids=["structured", "residual", "raw"])
+def test_maps_that_promise_hardware_leave_nothing_to_project(preset_name, actions):
+    system, params = build(preset(preset_name))
+    size = actions.zeros(system.spec).shape
+
+    def both(key):
+        key_drop, key_action = jax.random.split(key)
+        channels = system.sample(key_drop, params)
+        context = actions.context(system, params, channels)
+        design = actions(system, params, channels, context, 3 * jax.random.normal(key_action, size))
+        return design, system.project(params, channels, design)
+
+    design, projected = jax.jit(jax.vmap(both))(jax.random.split(jax.random.key(0), 32))
+    largest = jnp.max(jnp.abs(design.beamformer))
+    # Rows at their limit may be scaled once more by the rounding of their norms.
+    np.testing.assert_allclose(design.beamformer, projected.beamformer, rtol=1e-5, atol=1e-6 * largest)
+    np.testing.assert_allclose(design.reflection, projected.reflection, rtol=1e-5)

@@ -1,13 +1,11 @@
 """The NumPy environment that benchmarks compare with: the same numbers as the library's, by code of its own."""
 
-import importlib.util
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks import numpy_environment
 from thzjax.envs.actions import Structured
 from thzjax.envs.environment import Environment
 from thzjax.envs.observations import StructuredObservation
@@ -16,14 +14,10 @@ from thzjax.systems.irs_params import Channels
 from thzjax.systems.scenario import build, preset
 
 BATCH = 64
-FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "numpy_environment.py"
 
 
 @pytest.fixture(scope="module")
 def both():
-    spec = importlib.util.spec_from_file_location("numpy_environment", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     scenario = preset("paper-a")
     system, params = build(scenario)
     grid = beampattern.pattern_grid()
@@ -32,23 +26,25 @@ def both():
     numbers = {
         name: np.asarray(value, np.float64) for name, value in vars(params).items() if not hasattr(value, "quadratic")
     }
-    theirs = module.NumpyEnvironment(numbers, np.asarray(desired), np.asarray(grid), BATCH)
-    return system, params, theirs, module
+    theirs = numpy_environment.NumpyEnvironment(numbers, np.asarray(desired), np.asarray(grid), BATCH)
+    return system, params, theirs
 
 
-def as_drop(module, channels):
-    return module.Drop(*(np.asarray(x) for x in (channels.direct, channels.bs_to_surface, channels.surface_to_user)))
+def as_drop(channels):
+    return numpy_environment.Drop(
+        *(np.asarray(x) for x in (channels.direct, channels.bs_to_surface, channels.surface_to_user))
+    )
 
 
 def test_same_observations_rates_and_slack_on_the_same_channels(both):
-    system, params, theirs, module = both
+    system, params, theirs = both
     env = Environment(system, Structured(), StructuredObservation())
     keys = jax.random.split(jax.random.key(0), BATCH)
     obs, state = jax.jit(jax.vmap(env.reset, in_axes=(0, None)))(keys, params)
     action = jax.random.normal(jax.random.key(1), (BATCH, theirs.actions))
     step = jax.jit(jax.vmap(env.step, in_axes=(0, 0, 0, None)))(keys, state, action, params)
 
-    drop = as_drop(module, state.channels)
+    drop = as_drop(state.channels)
     seen = theirs.look(drop)
     rates, slack = theirs.outcome(drop, *theirs.design(drop, seen, np.asarray(action)))
     # float32 on both sides; a phase of an observation turns by about 1e-4 where a path is weak
@@ -59,8 +55,7 @@ def test_same_observations_rates_and_slack_on_the_same_channels(both):
 
 
 def test_drops_of_the_same_strengths(both):
-    system, params, theirs, module = both
-    del module
+    system, params, theirs = both
     channels = jax.jit(jax.vmap(system.sample, in_axes=(0, None)))(jax.random.split(jax.random.key(2), 4096), params)
     ours = Channels(channels.direct, channels.bs_to_surface, channels.surface_to_user, channels.user_position_m)
     drawn = [theirs.draw() for _ in range(64)]
@@ -72,8 +67,8 @@ def test_drops_of_the_same_strengths(both):
 
 
 def test_a_drop_stays_for_its_episode(both):
-    *_, theirs, module = both
-    env = module.NumpyEnvironment(theirs.p, np.ones(3), np.zeros(3), 4, horizon=2)
+    *_, theirs = both
+    env = numpy_environment.NumpyEnvironment(theirs.p, np.ones(3), np.zeros(3), 4, horizon=2)
     action = np.zeros((4, env.actions), np.float32)
     obs = env.reset()
     again, _, over, _ = env.step(action)

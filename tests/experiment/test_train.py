@@ -5,11 +5,15 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from thzjax import cli
 from thzjax.errors import ConfigError
@@ -19,7 +23,8 @@ from thzjax.experiment.config import config_json, read_config, resolve
 from thzjax.experiment.evaluation import draw_channels
 from thzjax.experiment.files import append_record, read_records, rewrite_records
 from thzjax.experiment.learner import load_weights, make_learner
-from thzjax.experiment.policy import load_policy
+from thzjax.experiment.policy import export_policy, load_policy
+from thzjax.exported import load_exported
 
 SMALL = (
     "num_envs=32", "minibatches=2", "epochs=1", "hidden=8,8", "updates_per_record=2", "records_per_checkpoint=2",
@@ -57,6 +62,14 @@ def finished(tmp_path_factory):
     config = start(folder)
     assert training.run_training(config, folder, Silent()) == 0
     return config, folder
+
+
+@pytest.fixture(scope="module")
+def damaged_export(finished, tmp_path_factory):
+    """The bytes of an exported policy, and a file to write damaged ones to."""
+    folder = tmp_path_factory.mktemp("exported")
+    export_policy(finished[1], folder / "whole", platforms=("cpu",))
+    return (folder / "whole").read_bytes(), folder / "damaged"
 
 
 def test_a_run_leaves_its_records_and_checkpoints(finished):
@@ -125,6 +138,65 @@ def test_a_trained_policy_is_a_function_of_channels(finished):
     assert bool(jnp.all(outcome.slack["antenna_power"] >= -1e-5))
     before = load_policy(folder, trained=False)(channels)
     assert not np.allclose(before.beamformer, design.beamformer)
+
+
+def test_an_exported_policy_is_the_policy_without_flax(finished, tmp_path, capsys):
+    config, folder = finished
+    file = tmp_path / "demo.policy"
+    assert cli.main(["policy", str(folder), "--export", str(file)]) == cli.OK
+    learner = make_learner(config)
+    channels = draw_channels(learner.env.system, learner.params, 5, 3)
+    arrays = {name: np.asarray(getattr(channels, name)) for name in ("direct", "bs_to_surface", "surface_to_user")}
+    np.savez(tmp_path / "in.npz", **arrays)
+    # A process of its own: nothing but jax and NumPy is needed, and any number of channels will do.
+    script = f"""
+import sys
+import numpy as np
+from thzjax.exported import load_exported
+policy = load_exported({str(file)!r})
+with np.load({str(tmp_path / "in.npz")!r}) as arrays:
+    arrays = dict(arrays)
+design = policy(arrays)
+one = policy({{name: array[:1] for name, array in arrays.items()}})
+assert one.beamformer.shape[0] == 1, one.beamformer.shape
+np.savez({str(tmp_path / "out.npz")!r}, beamformer=design.beamformer, reflection=design.reflection)
+assert not {{"flax", "optax", "distrax", "orbax"}} & set(sys.modules), sorted(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+    want = load_policy(folder)(arrays)
+    with np.load(tmp_path / "out.npz") as got:
+        # Compiled apart, the same operations may be fused in another order: some ulp of the largest beam.
+        largest = np.abs(want.beamformer).max()
+        np.testing.assert_allclose(got["beamformer"], want.beamformer, rtol=0, atol=1e-4 * largest)
+        np.testing.assert_allclose(got["reflection"], want.reflection, atol=1e-5)
+    # The command takes the file as it takes the run.
+    out = ["--channels", str(tmp_path / "in.npz"), "--out", str(tmp_path / "again.npz")]
+    assert cli.main(["policy", str(file), *out]) == cli.OK
+    assert cli.main(["policy", str(file)]) == cli.OK
+    assert "bs_to_surface[C, 16, 5] complex64" in capsys.readouterr().out
+    about = load_exported(file).about
+    assert (about["preset"], about["agent"]) == (config.preset, config.agent)
+    with pytest.raises(ConfigError, match="lacks direct"):
+        load_exported(file)({"bs_to_surface": arrays["bs_to_surface"]})
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.data())
+def test_a_damaged_export_is_refused(damaged_export, data):
+    whole, file = damaged_export
+    if data.draw(st.booleans(), label="cut"):
+        damaged = whole[: data.draw(st.integers(0, len(whole) - 1), label="length")]
+    else:
+        at = data.draw(st.integers(0, len(whole) - 1), label="at")
+        damaged = whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255), label="bits")]) + whole[at + 1 :]
+    file.write_bytes(damaged)
+    # A flip in the archive's padding or dates leaves everything readable; then it is the same policy.
+    try:
+        about = load_exported(file).about
+    except ConfigError as error:
+        about, message = None, str(error)
+        assert "\n" not in message
+    assert about is None or about["format"] == 1
 
 
 def test_designs_for_a_file_of_channels(finished, tmp_path, capsys):

@@ -12,7 +12,7 @@ from reference.arrays import upa_steering
 from reference.tools import EPS32, assert_close, assert_near, complex_normal, double, single
 from scipy import stats
 
-from thzjax.physics import channels
+from thzjax.physics import arrays, channels
 
 ray_channel = jax.jit(channels.ray_channel)
 delay_response = jax.jit(channels.delay_response)
@@ -49,6 +49,19 @@ def test_ray_channel_float32():
     assert actual.dtype == jnp.complex64
     # Sums of P products of three complex factors.
     assert_near(actual, ref.ray_channel(*(double(x) for x in parts)), 4 * (P + 2) * EPS32)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 5), (8, 10), (0, 0)])
+def test_a_planar_sum_is_the_sum_of_planar_responses(x64, shape):
+    weights = jnp.asarray(complex_normal(6, 2, P))
+    angles = np.random.default_rng(7).uniform(-1.2, 1.2, (2, 2, P))
+    cosines = jnp.asarray(np.cos(angles[1]) * np.sin(angles[0])), jnp.asarray(np.sin(angles[1]))
+    actual = channels.planar_sum(weights, *arrays.axis_responses(*cosines, shape))
+    assert actual.shape == (2, shape[0] * shape[1])
+    for i in range(2):
+        paths = [w * np.asarray(upa_steering(*a, shape)) for w, a in zip(weights[i], angles[:, i].T, strict=True)]
+        if actual.size:
+            assert_near(actual[i], np.sum(paths, axis=0).ravel(), 1e-12)
 
 
 def test_subcarrier_offsets(x64):

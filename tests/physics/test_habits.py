@@ -245,6 +245,21 @@ CASES = {
         lambda s: (complex_normal(s, 3), complex_normal(s + 1, 3, 4), complex_normal(s + 2, 3, 2)),
         "complex",
     ),
+    "planar_sum": Case(
+        channels.planar_sum,
+        lambda s: (complex_normal(s, 3), complex_normal(s + 1, 3, 4), complex_normal(s + 2, 3, 2)),
+        "complex",
+    ),
+    "axis_responses": Case(
+        lambda r, c: jnp.concatenate(arrays.axis_responses(r, c, (2, 5)), axis=-1),
+        lambda s: (uniform(s, -1.0, 1.0), uniform(s + 1, -1.0, 1.0)),
+        "complex",
+    ),
+    "path_magnitude": Case(
+        propagation.path_magnitude,
+        lambda s: (uniform(s, 1e11, 1e12), uniform(s + 1, 1.0, 10.0), uniform(s + 2, 0.0, 0.1)),
+        "real",
+    ),
     "wideband_channel": Case(
         lambda *a: channels.wideband_channel(
             rays_of(*a), channels.subcarrier_offsets(1e9, 4).astype(a[1].dtype), 3e11, (2, 2), (3, 1)
@@ -548,7 +563,7 @@ ELSEWHERE = {
         "transmission_windows",
     },
     "constants": {"desired_pattern", "pattern_gram", "pattern_grid", "subcarrier_offsets", "upa_positions"},
-    "integers": {"nearest_level", "quantised_phase"},
+    "integers": {"nearest_level", "nearest_phasor", "quantised_phase"},
     "random": {
         *("draw_rays", "estimated_channel", "gauss_markov", "phase_errors", "radar_signal", "random_field"),
         *("simulate_echo", "swerling_gain", "add_noise"),

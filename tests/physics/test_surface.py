@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from reference import surface as ref
 from reference.tools import EPS32, assert_close, assert_near, single
 
-from thzjax.physics.surface import practical_amplitude, quantised_phase, reflection
+from thzjax.physics.surface import nearest_phasor, practical_amplitude, quantised_phase, reflection
 
 PHASES = np.linspace(-3.0, 9.0, 13)
 
@@ -112,3 +112,25 @@ def test_reflection_has_the_amplitude_and_phase_it_was_given(amplitude, phase):
     psi = complex(reflection(jnp.float32(amplitude), jnp.float32(phase)))
     assert abs(psi) == pytest.approx(amplitude, rel=4 * EPS32, abs=1e-37)
     assert abs(psi * np.exp(-1j * phase) - amplitude) <= 4 * EPS32 * amplitude + 1e-37
+
+
+@given(st.floats(-np.pi, np.pi), st.floats(-30.0, 30.0), st.integers(1, 6), st.sampled_from(["standard", "paper"]))
+def test_the_nearest_phasor_is_that_of_the_nearest_level(angle, log_modulus, bits, levels):
+    count = 2**bits if levels == "standard" else 2**bits - 1
+    away = np.angle(np.exp(1j * (angle - 2 * np.pi * np.arange(count) / count)))
+    nearest, *others = np.sort(np.abs(away))
+    if others and others[0] - nearest < 1e-5:
+        return  # between two levels float32 may see either
+    direction = np.complex64(np.exp(log_modulus) * np.exp(1j * angle))
+    expected = np.exp(2j * np.pi * np.argmin(np.abs(away)) / count)
+    actual = np.asarray(nearest_phasor(jnp.asarray([direction]), bits, levels))[0]
+    # As many turns by rounded constants as there are bits; an angle of up to 2 pi before its cosine for other levels.
+    assert abs(actual - expected) < (2 + 2 * bits) * EPS32 + (8 * EPS32 if levels == "paper" else 0)
+
+
+@pytest.mark.parametrize("levels", ["standard", "paper"])
+def test_nothing_counts_as_phase_zero_and_a_level_is_its_own_nearest(levels):
+    assert complex(nearest_phasor(jnp.zeros((1,), jnp.complex64), 3, levels)[0]) == 1
+    turn = jnp.asarray(np.exp(1j * np.linspace(0.0, 6.2, 77)), jnp.complex64)
+    once = nearest_phasor(turn, 3, levels)
+    np.testing.assert_array_equal(nearest_phasor(once, 3, levels), once)

@@ -17,7 +17,7 @@ from jax import Array, lax
 from thzjax.beamforming import linear, phases
 from thzjax.beamforming.alternating import alternating
 from thzjax.beamforming.fractional import fractional_programming
-from thzjax.beamforming.frame import channel_frame, surface_phases
+from thzjax.beamforming.frame import channel_frame, surface_direction
 from thzjax.beamforming.gradient import best_start, refine_best
 from thzjax.beamforming.greedy import greedy
 from thzjax.beamforming.receive import block_diagonalisation, one_antenna, stream_rows
@@ -28,7 +28,7 @@ from thzjax.beamforming.user_weights import user_weights
 from thzjax.beamforming.wmmse import wmmse
 from thzjax.beamforming.wmmse_mimo import wmmse_mimo
 from thzjax.errors import ConfigError
-from thzjax.numeric import abs2, as_complex
+from thzjax.numeric import abs2, angle_or_zero, as_complex
 from thzjax.physics.link import by_user, side_by_side, sinr
 from thzjax.physics.power import scale_per_antenna
 from thzjax.systems.base import Design, System
@@ -116,7 +116,7 @@ def beam_rule(name: str, system: System) -> BeamRule:
 
 def _focused_sum(system: System, channels: Any, key: Array) -> Array:
     frame = channel_frame(channels)
-    return surface_phases(frame, jnp.ones_like(frame.paths[..., 0]))
+    return angle_or_zero(surface_direction(frame, jnp.ones_like(frame.paths[..., 0])))
 
 
 def _semidefinite(system: System, channels: Any, key: Array) -> Array:

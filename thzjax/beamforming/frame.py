@@ -8,7 +8,7 @@ from jax import Array
 
 from thzjax.beamforming.phases import aligned_reflections
 from thzjax.beamforming.receive import one_antenna
-from thzjax.numeric import abs2, angle_or_zero, as_complex, hermitian, matmul, unit_phasor
+from thzjax.numeric import abs2, as_complex, hermitian, matmul, unit_phasor
 
 
 @struct.dataclass
@@ -44,13 +44,13 @@ def channel_frame(channels: Any) -> Frame:
     )
 
 
-def surface_phases(frame: Frame, weights: Array) -> Array:
-    """Phases that serve the users with complex weights: psi_n = exp(-j arg(sum_k z_k c_kn)), `[..., N]` [rad].
+def surface_direction(frame: Frame, weights: Array) -> Array:
+    """Phasors that serve the users with complex weights, not normalised: conj(sum_k z_k c_kn), complex `[..., N]`.
 
     Every stationary point of a utility has this form when the BS-to-surface channel has rank one, as it nearly
     has under a strong line of sight; z = (1, 0, ..) focuses on the strongest user.
     """
-    return -angle_or_zero(jnp.sum(weights[..., None] * frame.paths, axis=-2))
+    return jnp.conj(jnp.sum(weights[..., None] * frame.paths, axis=-2))
 
 
 def overlaps(rows: Array) -> tuple[Array, Array]:

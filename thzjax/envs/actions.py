@@ -2,12 +2,12 @@
 
 An action map is a frozen dataclass with `zeros(spec)`, the action an untrained policy hovers about;
 `context(system, params, channels)`, whatever the maps derive once from a drop; and `__call__(system, params, channels,
-context, action) -> Design`.
+context, action) -> Design`. One that sets `within_hardware` promises designs that `System.project` would leave alone.
 """
 
 import dataclasses
 import itertools
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from thzjax.beamforming.sensing_stream import LARGEST_SHARE, with_sensing_stream
 from thzjax.beamforming.subspace import lift
 from thzjax.envs.view import View, is_hybrid, num_directions, path_sum, stream_order, user_beams, view
 from thzjax.errors import ConfigError
-from thzjax.numeric import abs2, angle_or_zero, as_complex, cis, hermitian, matmul
+from thzjax.numeric import abs2, as_complex, cis, hermitian, matmul
 from thzjax.physics.surface import quantised_phase
 from thzjax.systems.base import Design, Spec, System
 
@@ -51,7 +51,7 @@ class Structured:
     does, 23.4 bit/s/Hz with 57 numbers (200 steps of Adam; 23.5 with amplitudes and `elements`; alternating 22.6).
 
     Source: the optimal beamformer has this form under a sum power constraint (Bjornson, Bengtsson and Ottersten,
-    2014); see `beamforming.frame.surface_phases` and `Paths` for the surface.
+    2014); see `beamforming.frame.surface_direction` and `Paths` for the surface.
 
     Attributes:
       power_scale, weight_scale, level_scale: what one unit of action means in the logarithms, chosen so that a unit of
@@ -61,6 +61,7 @@ class Structured:
       element_scale: what one unit of action means in those.
     """
 
+    within_hardware: ClassVar[bool] = True
     power_scale: float = 2.0
     weight_scale: float = 2.0
     level_scale: float = 0.5
@@ -130,14 +131,15 @@ class Structured:
             light = part["light"] if part["light"].size else jnp.zeros((2,), part["real"].dtype)
             scale = as_complex(jnp.asarray(self.path_scale, light.dtype))
             total = path_sum(context.paths, scale * weights, scale * lax.complex(light[0], light[1]))
-        phase = -angle_or_zero(total)
+        direction = jnp.conj(total)
         if self.elements:
-            phase = phase + self.element_scale * part["phase"]
-        reflection = system.snap(params, channels, phase)
+            direction = direction * cis(self.element_scale * part["phase"])
+        reflection = system.aim(params, channels, direction)
         if not spec.active:
             return reflection
         # The logarithm of a sum that vanishes has no gradient.
-        norm2 = jnp.maximum(abs2(total), 1e-6 * jnp.mean(abs2(total)) + jnp.finfo(phase.dtype).tiny)
+        norm2 = abs2(total)
+        norm2 = jnp.maximum(norm2, 1e-6 * jnp.mean(norm2) + jnp.finfo(norm2.dtype).tiny)
         log_gain = part["amplitude"][0] + part["amplitude"][1] * jnp.log(norm2 / jnp.mean(norm2)) / 2
         log_gain = self.level_scale * log_gain
         if self.elements:
@@ -179,6 +181,7 @@ class Residual:
       beam_scale, phase_scale, gain_scale: what one unit of action means.
     """
 
+    within_hardware: ClassVar[bool] = True
     method: str = "rzf"
     surface: str = "focused_sum"
     beam_scale: float = 0.3
@@ -274,6 +277,8 @@ class PaperB:
     numbers of about 1/sqrt(2) have full power; what is above the powers and amplitudes is projected onto them, and
     passive elements keep their phases only. Source: paper B, the deep deterministic policy gradient's action.
     """
+
+    within_hardware: ClassVar[bool] = True
 
     def zeros(self, spec: Spec) -> Array:
         """Silent beams; passive elements at phase 0, active ones off."""

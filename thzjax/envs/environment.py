@@ -136,7 +136,8 @@ class Environment:
         channels, reflection = state.seen, state.reflection
         chosen = self.actions(self.system, params, channels, state.context, action)
         acting = chosen.replace(reflection=reflection) if self.delayed_phases else chosen
-        acting = self.system.project(params, channels, acting)
+        if self.delayed_phases or not getattr(self.actions, "within_hardware", False):
+            acting = self.system.project(params, channels, acting)
         if self.meet_constraints:
             acting = self.system.meet(params, channels, acting)
         return acting, chosen.reflection

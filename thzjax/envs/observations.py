@@ -12,10 +12,10 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
-from thzjax.beamforming.frame import overlaps, surface_phases
+from thzjax.beamforming.frame import overlaps, surface_direction
 from thzjax.beamforming.receive import stream_rows
 from thzjax.envs.view import View, path_sum, stream_order, unit_rows, user_beams
-from thzjax.numeric import abs2, angle_or_zero, as_complex, matmul, unit_phasor
+from thzjax.numeric import abs2, as_complex, matmul, unit_phasor
 from thzjax.physics.sensing.scene import departure_row
 from thzjax.systems.base import Design, System
 
@@ -48,7 +48,7 @@ class StructuredObservation:
         frame = context.frame
         spec = system.spec
         first = jnp.eye(1, spec.users, dtype=frame.paths.dtype)[0]
-        focused = system.snap(params, channels, surface_phases(frame, first))
+        focused = system.aim(params, channels, surface_direction(frame, first))
         rows = stream_rows(system, system.effective_channel(channels, focused))[stream_order(spec, frame.order)]
         unit2 = params.power_w / params.noise_w
         norm2 = jnp.sum(abs2(rows), axis=-1)
@@ -70,7 +70,7 @@ class StructuredObservation:
 def _hybrid(system: Any, params: Any, channels: Any, context: View) -> Array:
     """Features `[2K(K-1) + 2KD + 4K + D + B]` for B budgets of the amplifiers; `[2K + 1]` more with a sensing one."""
     spec, frame, paths = system.spec, context.frame, context.paths
-    psi = system.snap(params, channels, -angle_or_zero(path_sum(paths)))
+    psi = system.aim(params, channels, jnp.conj(path_sum(paths)))
     noise = system.user_noise(params, channels, psi)
     equal = jnp.ones((spec.users,), noise.dtype)
     W = user_beams(system, params, channels, psi, frame.order, equal, equal / spec.users)

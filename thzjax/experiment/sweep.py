@@ -2,7 +2,9 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from thzjax.experiment.evaluation import HELD_OUT, DesignRule, classical_rules, 
 from thzjax.experiment.learned import learned_rules
 from thzjax.experiment.overrides import apply_overrides
 from thzjax.experiment.statistics import mean_interval
+from thzjax.systems.base import Design
 from thzjax.systems.scenario import Scenario, build
 
 
@@ -129,21 +132,40 @@ def _one_program(
             refused[i] = str(refusal)
         for label, rates in anchor_rates(system, here[i][1], drops).items():
             yield Point(value, label, "anchor", np.asarray(rates), np.zeros(num_channels, bool))
-    for (method, surface), of_seeds in rules.items():
-        say(f"{method}, {surface} surface, {name}={values[0]}" + (f" to {values[-1]}" if len(values) > 1 else ""))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        # Compiled beside each other and while the first ones run: at large sizes compiling takes longer than running.
+        compiled = {
+            pair: pool.submit(_compile, system, of_seeds, key, stacked, channels) for pair, of_seeds in rules.items()
+        }
+        for (method, surface), program in compiled.items():
+            say(f"{method}, {surface} surface, {name}={values[0]}" + (f" to {values[-1]}" if len(values) > 1 else ""))
+            try:
+                rates, held = program.result()(stacked, channels)
+            except ConfigError as refusal:
+                say(f"left out: {refusal}")
+                continue
+            for i, value in enumerate(values):
+                yield Point(value, method, surface, np.asarray(rates[i]), ~np.asarray(held[i]), refused.get(i, ""))
 
-        def design_and_judge(params: Any, channels: Any, of_seeds: Any = of_seeds) -> tuple[Any, Any]:
-            judged = [judge(system, params, channels, rule(params, channels, key)) for rule in of_seeds]
-            rates, held = ([getattr(j, name) for j in judged] for name in ("rate_feasible", "satisfied_feasible"))
-            return (rates[0], held[0]) if len(judged) == 1 else (jnp.stack(rates), jnp.stack(held))
 
-        try:
-            rates, held = jax.jit(jax.vmap(design_and_judge))(stacked, channels)
-        except ConfigError as refusal:
-            say(f"left out: {refusal}")
-            continue
-        for i, value in enumerate(values):
-            yield Point(value, method, surface, np.asarray(rates[i]), ~np.asarray(held[i]), refused.get(i, ""))
+def _compile(
+    system: Any, of_seeds: Sequence[DesignRule], key: jax.Array, stacked: Any, channels: Any
+) -> Callable[[Any, Any], tuple[jax.Array, jax.Array]]:
+    """`(params, channels)` of every value -> (feasible rates, whether all hold); of several seeds `[S, C]`."""
+    rule = of_seeds[0]
+
+    def judged(params: Any, channels: Any, design: Design) -> tuple[jax.Array, jax.Array]:
+        found = judge(system, params, channels, design)
+        return found.rate_feasible, found.satisfied_feasible
+
+    def one_value(params: Any, channels: Any) -> tuple[jax.Array, jax.Array]:
+        if len(of_seeds) == 1:
+            return judged(params, channels, rule(params, channels, key))
+        # Policies of several seeds differ in their weights alone: one program, seed by seed.
+        weights = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(each.weights for each in of_seeds))
+        return jax.lax.map(lambda w: judged(params, channels, rule.design(w, params, channels, key)), weights)
+
+    return jax.jit(jax.vmap(one_value)).lower(stacked, channels).compile()
 
 
 def _row(point: Point) -> dict[str, Any]:

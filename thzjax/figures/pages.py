@@ -6,6 +6,7 @@ import datetime
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
@@ -36,7 +37,9 @@ def reproduce_figure(figure: Figure, budget: Budget, folder: Path, say: Callable
     own.mkdir(parents=True, exist_ok=True)
     names = []
     for suffix, picture in figure.draw(data).items():
-        name = figure.id + (f"-{re.sub('[^a-z0-9]+', '-', suffix.lower())}" if suffix else "")
+        # Letters without their accents: file names travel.
+        plain = unicodedata.normalize("NFKD", suffix).encode("ascii", "ignore").decode().lower()
+        name = figure.id + (f"-{re.sub('[^a-z0-9]+', '-', plain)}" if suffix else "")
         plotting.save(picture, own / name)
         names.append({"name": name, "shows": suffix})
     write_atomically(own / f"{figure.id}.csv", table(data))

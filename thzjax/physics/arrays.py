@@ -92,6 +92,14 @@ def planar_response(
     return v / (rows * cols) ** 0.5 if unit_norm else v
 
 
+def axis_responses(
+    cosine_rows: ArrayLike, cosine_cols: ArrayLike, shape: tuple[int, int], spacing: tuple[float, float] = (0.5, 0.5)
+) -> tuple[Array, Array]:
+    """(along rows `[..., rows]`, along columns `[..., cols]`) of `planar_response`, which is their outer product."""
+    rows, cols = shape
+    return cis(linear_phases(cosine_rows, rows, spacing[0])), cis(linear_phases(cosine_cols, cols, spacing[1]))
+
+
 def upa_steering(
     azimuth_rad: ArrayLike,
     elevation_rad: ArrayLike,

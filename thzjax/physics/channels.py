@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from thzjax.errors import ConfigError
@@ -84,6 +84,27 @@ def ray_channel(amplitude: Array, arrival: Array, departure: Array) -> Array:
     Source: paper A, text after eq. (8).
     """
     return matmul(jnp.swapaxes(amplitude[..., None] * arrival, -1, -2), jnp.conj(departure))
+
+
+def planar_sum(weights: Array, rows: Array, cols: Array) -> Array:
+    """Paths over a planar array, summed: sum_p weight_p v_p, v_p the outer product of its axes' responses.
+
+    Args:
+      weights: complex, `[..., P]`.
+      rows, cols: responses along both axes, `[..., P, rows]` and `[..., P, cols]` (`arrays.axis_responses`).
+
+    Returns:
+      Complex `[..., rows*cols]`.
+
+    As one matrix product, so that no path's whole response is ever formed. Against a sum of `planar_response`, one CPU
+    core: 16 paths over 4 x 4 elements 0.9 us instead of 1.9, 12 over 8 x 10 1.4 instead of 7.3, 4 over 32 x 32 1.9
+    instead of 26. Powers of each path's first phasor in place of sines would halve that once more, but lose accuracy
+    with every element.
+    """
+    # Not `numeric.matmul`: what that unrolls is fused with the sines before it, which are then taken again and again.
+    weighted = weights[..., None] * rows
+    total = jnp.einsum("...pr,...pc->...rc", weighted, cols, precision=lax.Precision.HIGHEST)
+    return total.reshape(*total.shape[:-2], rows.shape[-1] * cols.shape[-1])
 
 
 def subcarrier_offsets(bandwidth_hz: float, num: int) -> Array:

@@ -6,7 +6,7 @@ import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from thzjax.numeric import as_complex, as_real, cis
+from thzjax.numeric import as_complex, as_real, as_reals, cis
 from thzjax.units import FREE_SPACE_IMPEDANCE, SPEED_OF_LIGHT
 
 
@@ -75,6 +75,12 @@ def _product_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) ->
     return fractional_product(a, b), a * dot_b + b * dot_a
 
 
+def path_magnitude(freq_hz: ArrayLike, dist_m: ArrayLike, k_abs: ArrayLike) -> Array:
+    """Magnitude of `path_amplitude`: c/(4 pi f l) exp(-k l/2), real `[...]`; arguments as there."""
+    freq_hz, dist_m, k_abs = as_reals(freq_hz, dist_m, k_abs)
+    return SPEED_OF_LIGHT / (4 * jnp.pi) / freq_hz / dist_m * jnp.exp(-k_abs * dist_m / 2)
+
+
 def path_amplitude(freq_hz: ArrayLike, dist_m: ArrayLike, k_abs: ArrayLike) -> Array:
     """Complex amplitude of a line-of-sight path: c/(4 pi f l) exp(-k l/2) exp(-j 2 pi f l/c).
 
@@ -90,10 +96,8 @@ def path_amplitude(freq_hz: ArrayLike, dist_m: ArrayLike, k_abs: ArrayLike) -> A
     Source: paper A, eqs. (7)-(8): the product of the losses is |alpha|^2, so alpha is its root. Eq. (9) takes
     that product as alpha itself.
     """
-    freq_hz, dist_m, k_abs = as_real(freq_hz), as_real(dist_m), as_real(k_abs)
-    freq_hz, dist_m = (x.astype(jnp.result_type(freq_hz, dist_m, k_abs)) for x in (freq_hz, dist_m))
-    magnitude = SPEED_OF_LIGHT / (4 * jnp.pi) / freq_hz / dist_m * jnp.exp(-k_abs * dist_m / 2)
-    return as_complex(magnitude) * cis(-2 * jnp.pi * fractional_cycles(freq_hz, dist_m))
+    freq_hz, dist_m, k_abs = as_reals(freq_hz, dist_m, k_abs)
+    return as_complex(path_magnitude(freq_hz, dist_m, k_abs)) * cis(-2 * jnp.pi * fractional_cycles(freq_hz, dist_m))
 
 
 def fresnel_reflection(z_ohm: ArrayLike, incidence_rad: ArrayLike) -> Array:

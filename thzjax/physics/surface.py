@@ -8,7 +8,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from thzjax.errors import ConfigError
-from thzjax.numeric import abs2, as_complex, as_real, as_reals, cis, matmul, trailing
+from thzjax.numeric import abs2, angle_or_zero, as_complex, as_real, as_reals, cis, matmul, trailing
 from thzjax.units import SPEED_OF_LIGHT
 
 
@@ -79,6 +79,43 @@ def nearest_level(phase_rad: ArrayLike, bits: int, levels: str = "standard") -> 
     step = level_step(bits, levels)
     distinct = round(2 * math.pi / step)
     return jnp.mod(jnp.round(as_real(phase_rad) / step).astype(jnp.int32), distinct)
+
+
+def nearest_phasor(direction: Array, bits: int, levels: str = "standard") -> Array:
+    """exp(j phase) of the discrete phase nearest to a complex number's, `[..., N]`: `nearest_level` without angles.
+
+    Args:
+      direction: complex `[..., N]` of any modulus; 0 counts as phase 0.
+      bits, levels: as in `quantised_phase`.
+
+    A number between two levels is turned back half a step, and then through one half circle, quarter, eighth .. after
+    the other, as long as it stays on the positive side: b turns by constants instead of an arc tangent, a sine and a
+    cosine.
+
+    Raises:
+      ConfigError: fewer than 1 bit, or unknown `levels`.
+    """
+    step = level_step(bits, levels)
+    if levels != "standard":
+        phase = nearest_level(angle_or_zero(direction), bits, levels)
+        return cis(quantised_phase(phase, bits, levels).astype(direction.real.dtype))
+    real = direction.real.dtype
+
+    def turned(x: Array, y: Array, angle: float) -> tuple[Array, Array]:
+        c, s = (jnp.asarray(part, real) for part in (math.cos(angle), math.sin(angle)))
+        return c * x - s * y, s * x + c * y
+
+    x, y = turned(jnp.real(direction), jnp.imag(direction), step / 2)
+    below = y < 0
+    x, y = jnp.where(below, -x, x), jnp.where(below, -y, y)
+    phasor = jnp.where(below, -jnp.ones((), real), jnp.ones((), real)), jnp.zeros_like(x)
+    for bit in range(1, bits):
+        angle = math.pi / 2**bit
+        ahead_x, ahead_y = turned(x, y, -angle)
+        beyond = ahead_y > 0
+        x, y = jnp.where(beyond, ahead_x, x), jnp.where(beyond, ahead_y, y)
+        phasor = tuple(jnp.where(beyond, new, old) for new, old in zip(turned(*phasor, angle), phasor, strict=True))
+    return lax.complex(*phasor)
 
 
 def reflection(amplitude: ArrayLike, phase_rad: ArrayLike) -> Array:

@@ -152,6 +152,9 @@ class System(Protocol):
     def snap(self, params: Any, channels: Any, phase_rad: Array) -> Array:
         """Reflection that the hardware makes of wanted phases `[..., N]` [rad], at its largest amplitudes."""
 
+    def aim(self, params: Any, channels: Any, direction: Array) -> Array:
+        """`snap` of the phases of complex numbers `[..., N]`, without taking their angles; 0 counts as phase 0."""
+
     def random_design(self, key: Array, params: Any, channels: Any) -> Design:
         """A feasible-power design that looks at nothing."""
 

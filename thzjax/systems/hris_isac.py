@@ -15,8 +15,8 @@ from jax import Array
 from thzjax.errors import ConfigError
 from thzjax.numeric import abs2, as_complex, cis, matmul, trailing, unit_phasor
 from thzjax.physics import link, propagation, sensing, surface
-from thzjax.physics.arrays import direction_vector, spherical_coordinates, upa_steering
-from thzjax.physics.channels import ray_channel
+from thzjax.physics.arrays import axis_responses, direction_vector, spherical_coordinates, upa_steering
+from thzjax.physics.channels import planar_sum, ray_channel
 from thzjax.physics.power import scale_total
 from thzjax.physics.sensing.fisher import NOISE_MODELS
 from thzjax.systems.base import Design, Outcome, Spec
@@ -153,14 +153,15 @@ class HrisIsac:
         hop = hop * as_complex(jnp.sqrt(params.element_gain * params.user_gain))
         angles = with_rays(user_angles, rays(users, self.num_rays_user))
         amplitude = gains(hop, users, self.num_rays_user)
-        row = upa_steering(angles[0], angles[1], self.surface_shape)
-        row = row if self.departure == "physical" else jnp.conj(row)
+        rows, cols = axis_responses(jnp.cos(angles[1]) * jnp.sin(angles[0]), jnp.sin(angles[1]), self.surface_shape)
+        if self.departure != "physical":
+            rows, cols = jnp.conj(rows), jnp.conj(cols)
         elements = self.spec.elements
         mask = jnp.asarray(jnp.arange(elements) < self.num_active, G.real.dtype)
         return Channels(
             direct=jnp.zeros((users, self.spec.antennas), G.dtype),
             bs_to_surface=G,
-            surface_to_user=jnp.sum(amplitude[..., None] * row, axis=-2),
+            surface_to_user=planar_sum(amplitude, rows, cols),
             active=jax.random.permutation(key_active, mask),
             user_position_m=dist_m[:, None] * direction_vector(user_angles[0], user_angles[1]),
         )
@@ -269,6 +270,14 @@ class HrisIsac:
             params.max_amplitude,
         )
 
+    def aim(self, params: Params, channels: Channels, direction: Array) -> Array:
+        """`snap` of the phases of complex numbers, `[..., N]`."""
+        loudest = jnp.where(channels.active > 0, trailing(params.max_amplitude), 1)
+        return self._phasor(direction) * as_complex(loudest)
+
+    def _phasor(self, direction: Array) -> Array:
+        return surface.nearest_phasor(direction, self.phase_bits) if self.phase_bits else unit_phasor(direction)
+
     def _nearest(self, phase_rad: Array) -> Array:
         if not self.phase_bits:
             return phase_rad
@@ -286,9 +295,7 @@ class HrisIsac:
         over = jnp.where(total > params.power_w, params.power_w / jnp.where(total > 0, total, 1), 1)
         W = design.beamformer * as_complex(jnp.sqrt(over))[..., None, None]
 
-        phasor = unit_phasor(design.reflection)
-        if self.phase_bits:
-            phasor = cis(self._nearest(jnp.angle(phasor)))
+        phasor = self._phasor(design.reflection)
         norm2 = abs2(design.reflection)
         amplitude = jnp.where(norm2 > 0, jnp.sqrt(jnp.where(norm2 > 0, norm2, 1)), 0)
         amplitude = jnp.minimum(amplitude, trailing(params.max_amplitude))

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from thzjax.errors import ConfigError
-from thzjax.numeric import angle_or_zero, as_complex, cis, trailing
+from thzjax.numeric import angle_or_zero, as_complex, cis, trailing, unit_phasor
 from thzjax.physics import beampattern, link, propagation, surface
-from thzjax.physics.arrays import linear_phases, planar_response
+from thzjax.physics.arrays import axis_responses, linear_phases, planar_response
+from thzjax.physics.channels import planar_sum
 from thzjax.physics.power import clip_rows, scale_per_antenna
 from thzjax.systems.base import Design, Outcome, Spec
 from thzjax.systems.common import Uniforms, estimated_links, gaussian_beams, random_phases
@@ -111,7 +112,7 @@ class IrsIsac:
         return Channels(
             direct=jnp.einsum("kp,kpm->km", *paths.direct, precision=precision),
             bs_to_surface=self.bs_to_surface(paths),
-            surface_to_user=jnp.einsum("kp,kpn->kn", *paths.surface_to_user, precision=precision),
+            surface_to_user=planar_sum(*paths.surface_to_user),
             user_position_m=paths.user_position_m,
         )
 
@@ -145,14 +146,16 @@ class IrsIsac:
         row_direct = self.departure_row(_join(u_direct[..., 1], jnp.sin(angle_direct)))
         row_bs = self.departure_row(_join(_cosines(offset_surface)[1], cosine_bs[0]))
         towards_bs, towards_user = _cosines(-offset_surface), _cosines(offset_user)
-        at_surface = self.surface_response(_join(towards_bs[0], cosine_bs[1]), _join(towards_bs[2], cosine_bs[2]))
-        from_surface = self.surface_response(
-            _join(towards_user[..., 0], cosine_user[0]), _join(towards_user[..., 2], cosine_user[1])
+        at_surface = planar_response(
+            _join(towards_bs[0], cosine_bs[1]), _join(towards_bs[2], cosine_bs[2]), self.surface_shape
+        )
+        rows, cols = axis_responses(
+            _join(towards_user[..., 0], cosine_user[0]), _join(towards_user[..., 2], cosine_user[1]), self.surface_shape
         )
         return Paths(
             direct=(weight_direct, row_direct),
-            bs_to_surface=(weight_bs, at_surface, row_bs),
-            surface_to_user=(weight_user, from_surface),
+            bs_to_surface=(weight_bs * self._surface_norm, at_surface, row_bs),
+            surface_to_user=(weight_user * self._surface_norm, rows, cols),
             user_position_m=position,
             towards_users=(u_direct, towards_user),
         )
@@ -176,7 +179,7 @@ class IrsIsac:
     def _path_weights(self, params: Params, offset_m: Array, gain: Array, uniform: Array) -> Array:
         """Complex weight of every path, line of sight first: `[..., 1 + num_rays]`."""
         dist_m = jnp.linalg.norm(offset_m, axis=-1)
-        amplitude = jnp.abs(propagation.path_amplitude(params.freq_hz, dist_m, params.k_abs))
+        amplitude = propagation.path_magnitude(params.freq_hz, dist_m, params.k_abs)
         if self.path_gain == "power":
             amplitude = amplitude**2
         amplitude = amplitude * jnp.sqrt(gain)
@@ -197,10 +200,10 @@ class IrsIsac:
             return cis(linear_phases(axis_cosine, num)) / num**0.5
         return cis(linear_phases(cosine, num))
 
-    def surface_response(self, cosine_rows: Array, cosine_cols: Array) -> Array:
-        """The surface's response v, `[..., N]`; as a departure row it is v^T by reciprocity."""
-        literal = self.channel_steering == "literal" and self.spec.elements > 0
-        return planar_response(cosine_rows, cosine_cols, self.surface_shape, unit_norm=literal)
+    @property
+    def _surface_norm(self) -> float:
+        """What a response of the surface is multiplied by: paper A's literal formula gives it unit norm."""
+        return max(self.spec.elements, 1) ** -0.5 if self.channel_steering == "literal" else 1.0
 
     # --- outcome --------------------------------------------------------------------------------------------
 
@@ -266,11 +269,19 @@ class IrsIsac:
             )
         return surface.reflection(amplitude, phase_rad)
 
+    def aim(self, params: Params, channels: Channels, direction: Array) -> Array:
+        """`snap` of the phases of complex numbers, `[..., N]`."""
+        if self.amplitude == "practical":
+            return self.snap(params, channels, angle_or_zero(direction))
+        if self.phase_bits:
+            return surface.nearest_phasor(direction, self.phase_bits, self.phase_levels)
+        return unit_phasor(direction)
+
     def project(self, params: Params, channels: Channels, design: Design) -> Design:
         """Rows clipped to P/M and phases snapped to the hardware's levels: both exact and idempotent."""
         return Design(
             beamformer=clip_rows(design.beamformer, params.power_w),
-            reflection=self.snap(params, channels, angle_or_zero(design.reflection)),
+            reflection=self.aim(params, channels, design.reflection),
         )
 
     def meet(self, params: Params, channels: Channels, design: Design, budget: float | Array = 1.0) -> Design:

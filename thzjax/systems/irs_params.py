@@ -76,7 +76,7 @@ class Paths(NamedTuple):
     Attributes:
       direct: weights `[K, P]`, departure rows `[K, P, M]`.
       bs_to_surface: weights `[P]`, arrivals `[P, N]`, departure rows `[P, M]`.
-      surface_to_user: weights `[K, P]`, departure rows `[K, P, N]`.
+      surface_to_user: weights `[K, P]`, responses along the surface's rows `[K, P, rows]` and columns `[K, P, cols]`.
       user_position_m: `[K, 3]`.
       towards_users: direction cosines of the lines of sight to the users, from the base station and from the surface,
         `[K, 3]` each.
@@ -84,6 +84,6 @@ class Paths(NamedTuple):
 
     direct: tuple[Array, Array]
     bs_to_surface: tuple[Array, Array, Array]
-    surface_to_user: tuple[Array, Array]
+    surface_to_user: tuple[Array, Array, Array]
     user_position_m: Array
     towards_users: tuple[Array, Array]

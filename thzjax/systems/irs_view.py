@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 
 from thzjax.numeric import abs2, as_real, matmul, norm_or_zero
-from thzjax.physics.arrays import spherical_coordinates
+from thzjax.physics.arrays import planar_response, spherical_coordinates
 from thzjax.systems.base import Design
 from thzjax.systems.budget import (
     Budget,
@@ -175,7 +175,8 @@ def surface_eirp(
 ) -> Array:
     """What the surface sends on towards each direction (see `surface_angles`), EIRP [W], `[S, ...]`."""
     azimuth_rad, elevation_rad = jnp.broadcast_arrays(as_real(azimuth_rad), as_real(elevation_rad))
-    row = system.surface_response(jnp.cos(elevation_rad) * jnp.sin(azimuth_rad), jnp.sin(elevation_rad))
+    across, up = jnp.cos(elevation_rad) * jnp.sin(azimuth_rad), jnp.sin(elevation_rad)
+    row = planar_response(across, up, system.surface_shape, unit_norm=system.channel_steering == "literal")
     return reflected_eirp(row, channels.bs_to_surface, design, params.element_gain)
 
 

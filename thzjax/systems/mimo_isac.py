@@ -11,6 +11,7 @@ from jax import Array
 
 from thzjax.errors import ConfigError
 from thzjax.physics import link
+from thzjax.physics.channels import planar_sum
 from thzjax.systems.base import Design, Spec
 from thzjax.systems.irs_isac import Channels, IrsIsac, Params
 
@@ -58,11 +59,13 @@ class MimoIsac(IrsIsac):
 
         at_user = [arrival(towards, rays) for towards, rays in zip(paths.towards_users, cosine, strict=True)]
         weight_direct, row_direct = paths.direct
-        weight_user, from_surface = paths.surface_to_user
+        weight_user, rows, cols = paths.surface_to_user
+        # A path's weight at each antenna of its user, `[K, R, P]`.
+        weight_at = weight_user[:, None, :] * jnp.swapaxes(at_user[1], -1, -2)
         return Channels(
             direct=jnp.einsum("kp,kpr,kpm->krm", weight_direct, at_user[0], row_direct, precision=precision),
             bs_to_surface=self.bs_to_surface(paths),
-            surface_to_user=jnp.einsum("kp,kpr,kpn->krn", weight_user, at_user[1], from_surface, precision=precision),
+            surface_to_user=planar_sum(weight_at, rows[:, None], cols[:, None]),
             user_position_m=paths.user_position_m,
         )
 

@@ -1,0 +1,1 @@
+"""thzjax beside other libraries on the same problems, in the same run; `scripts/peers.sh` installs and runs them."""

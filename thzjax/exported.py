@@ -1,0 +1,148 @@
+"""Exported policies: one file that holds a policy as a compiled-ahead program; loading it needs jax and NumPy alone.
+
+`thzjax policy RUN --export FILE` writes one. It is an `.npz` of two arrays of bytes: `program`, the policy with its
+weights and physical parameters as serialised StableHLO for any number of channels (`jax.export`), and `about`, JSON
+that says what it takes and where it comes from. A program is code: load files of people whose programs you would run.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from thzjax.errors import ConfigError
+
+FORMAT = 1
+OPTIONAL = ("user_position_m",)
+"""What no design looks at."""
+
+
+class Beams(NamedTuple):
+    """A batch of designs: `beamformer`, W `[C, M, S]` [sqrt(W)], and `reflection`, psi `[C, N]`."""
+
+    beamformer: Array
+    reflection: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportedPolicy:
+    """A policy as a function of channels, compiled once for each number of them.
+
+    Attributes:
+      about: `arrays` that it takes, by name, with shape and type of one channel; `preset`, `scenario`, `agent`,
+        `policy`, `steps` of training, `platforms`, and the versions that wrote it.
+      program: arrays by name -> (W, psi).
+    """
+
+    about: dict[str, Any]
+    program: Callable[[dict[str, Any]], tuple[Array, Array]]
+
+    def __call__(self, channels: Mapping[str, ArrayLike]) -> Beams:
+        """Designs for a batch of channels, `[C, ...]` in every array.
+
+        Raises:
+          ConfigError: an array that is missing, of another shape, not finite, or of no channel.
+        """
+        return Beams(*self.program(checked_arrays(channels, self.arrays, "channels")))
+
+    @property
+    def arrays(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """What it takes, by name: shape and type of one channel's arrays."""
+        entries = self.about["arrays"].items()
+        return {name: jax.ShapeDtypeStruct(tuple(x["shape"]), np.dtype(x["dtype"])) for name, x in entries}
+
+
+def load_exported(path: str | Path) -> ExportedPolicy:
+    """The policy in a file that `export_program` wrote.
+
+    Raises:
+      ConfigError: no such file, or not an exported policy that this version reads.
+    """
+    try:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            about, program = json.loads(bytes(file["about"]).decode()), bytearray(file["program"].tobytes())
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist") from None
+    except Exception as error:  # whatever a damaged archive makes its readers raise
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(
+            f"{path} is not an exported policy ({what}): `thzjax policy RUN --export` writes one"
+        ) from None
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise ConfigError(f"{path} is not an exported policy of format {FORMAT}: export it again with this version")
+    try:
+        exported = jax.export.deserialize(program)
+    except Exception as error:
+        raise ConfigError(f"{path} holds no program that jax {jax.__version__} reads ({one_line(error)})") from None
+    here = jax.export.default_export_platform()
+    if here not in exported.platforms:
+        raise ConfigError(f"{path} was exported for {', '.join(exported.platforms)}, not for {here}")
+    return ExportedPolicy(about, jax.jit(exported.call))
+
+
+def export_program(
+    path: str | Path,
+    design: Callable[[dict[str, Array]], tuple[Array, Array]],
+    arrays: dict[str, jax.ShapeDtypeStruct],
+    about: dict[str, Any],
+    platforms: tuple[str, ...],
+) -> None:
+    """Write a function of arrays `[C, ...]` by name to a file, for any C.
+
+    Args:
+      path: file to write.
+      design: arrays by name -> (W, psi), traced once with a symbolic C.
+      arrays: shape and type of one channel's arrays.
+      about: what to say of it, as JSON.
+      platforms: what it is lowered for: "cpu", "cuda", "rocm", "tpu".
+    """
+    (batch,) = jax.export.symbolic_shape("C")
+    like = {name: jax.ShapeDtypeStruct((batch, *x.shape), x.dtype) for name, x in arrays.items()}
+    program = jax.export.export(jax.jit(design), platforms=platforms)(like).serialize()
+    entries = {name: {"shape": list(x.shape), "dtype": str(x.dtype)} for name, x in arrays.items()}
+    said = {"format": FORMAT, "arrays": entries, "platforms": list(platforms), "jax": jax.__version__} | about
+    parts = {"about": json.dumps(said).encode(), "program": bytes(program)}
+    with Path(path).open("wb") as file:
+        np.savez(file, **{name: np.frombuffer(part, np.uint8) for name, part in parts.items()})
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, or is called, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def checked_arrays(
+    arrays: Mapping[str, ArrayLike], wanted: Mapping[str, jax.ShapeDtypeStruct], source: object
+) -> dict[str, Array | np.ndarray]:
+    """The wanted arrays of a batch of channels, in their types; `OPTIONAL` ones that are missing are zeros.
+
+    Raises:
+      ConfigError: an array that is missing, of another shape, not finite, or of no channel.
+    """
+    if missing := [name for name in wanted if name not in arrays and name not in OPTIONAL]:
+        raise ConfigError(f"{source} lacks {', '.join(missing)}: it needs {', '.join(wanted)}")
+    given = {name: x if isinstance(x := arrays[name], Array) else np.asarray(x) for name in wanted if name in arrays}
+    first = next(iter(given.values()))
+    count = first.shape[0] if first.ndim else 0
+    checked: dict[str, Array | np.ndarray] = {}
+    for name, like in wanted.items():
+        array = given.get(name, np.zeros((count, *like.shape), like.dtype))
+        if array.shape != (count, *like.shape) or not count:
+            shape = ", ".join(map(str, ("C", *like.shape)))
+            raise ConfigError(
+                f"{source}: {name} has shape {array.shape}, the policy needs [{shape}] with C={count} >= 1"
+            )
+        if array.dtype.kind not in "?bufic":
+            raise ConfigError(f"{source}: {name} holds {array.dtype}, not numbers")
+        if not bool(np.all(np.isfinite(array))):
+            raise ConfigError(f"{source}: {name} holds numbers that are not finite")
+        if np.iscomplexobj(array) and not np.issubdtype(like.dtype, np.complexfloating):
+            raise ConfigError(f"{source}: {name} is complex, the policy needs {like.dtype}")
+        checked[name] = array.astype(like.dtype)
+    return checked
