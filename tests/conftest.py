@@ -39,6 +39,15 @@ def x64():
         yield
 
 
+@pytest.fixture(scope="module")
+def quickly_compiled():
+    """Compile without most optimisations: for many small programs that are each run once."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 MAPS = Path("/proc/self/maps")
 MOST_MAPS = 20_000
 

@@ -1,5 +1,6 @@
 """Absorption models against plain sums over lines, published values and one another."""
 
+import itertools
 import math
 import warnings
 
@@ -258,3 +259,38 @@ def test_simplified_follows_p676_within_a_factor_of_three(x64):
     assert 0.38 < np.min(ratio) < 0.39
     assert 0.88 < np.max(ratio[away]) < 0.93
     assert 1.05 < np.max(ratio) < 1.10
+
+
+def test_windows_lie_between_the_water_lines(x64):
+    freq_hz = np.linspace(300e9, 800e9, 2001)
+    k_abs = p676["total"](jnp.asarray(freq_hz), *STANDARD)
+    limit = 0.03
+    windows = absorption.transmission_windows(freq_hz, k_abs, limit)
+    for line_ghz in (380.2, 448.0, 556.9, 620.7, 752.0):
+        assert not any(low < line_ghz * 1e9 < high for low, high in windows)
+    # At every edge inside the range the absorption is the limit, to what a linear step of 0.25 GHz is worth.
+    inner = [edge for window in windows for edge in window if edge not in (freq_hz[0], freq_hz[-1])]
+    assert len(inner) >= 10
+    np.testing.assert_allclose(p676["total"](jnp.asarray(inner), *STANDARD), limit, rtol=0.01)
+    for freq, k in zip(freq_hz, np.asarray(k_abs), strict=True):
+        assert (k <= limit) == any(low <= freq <= high for low, high in windows)
+
+
+@given(st.lists(st.floats(0, 2), min_size=2, max_size=12), st.floats(0.1, 1.9))
+def test_windows_are_where_a_broken_line_is_low(values, limit):
+    freq = np.arange(len(values), dtype=float)
+    windows = absorption.transmission_windows(freq, values, limit)
+    fine = np.linspace(0, len(values) - 1, 40 * (len(values) - 1) + 1)
+    clear = np.interp(fine, freq, values)
+    inside = np.array([any(low <= f <= high for low, high in windows) for f in fine])
+    # Away from the edges, where rounding decides.
+    decided = np.abs(clear - limit) > 1e-9
+    assert np.array_equal(inside[decided], (clear <= limit)[decided])
+    assert all(low <= high for low, high in windows)
+    assert all(one[1] < two[0] for one, two in itertools.pairwise(windows))
+
+
+@pytest.mark.parametrize("freq", [[1.0], [2.0, 1.0], [1.0, 1.0], [[1.0, 2.0]]])
+def test_windows_need_ascending_frequencies(freq):
+    with pytest.raises(ConfigError, match="ascending"):
+        absorption.transmission_windows(freq, np.ones(np.shape(freq)), 1.0)

@@ -193,6 +193,7 @@ CASES = {
         "complex",
     ),
     "direction_vector": Case(arrays.direction_vector, angles, "real"),
+    "spherical_coordinates": Case(arrays.spherical_coordinates, lambda s: (uniform(s, 0.5, 3.0, 3),), "real"),
     "array_response": Case(
         lambda p, az, el: arrays.array_response(p, az, el, 3e11),
         lambda s: (uniform(s, -1e-3, 1e-3, 5, 3), *angles(s)),
@@ -557,7 +558,10 @@ def test_float64_stays_float64_with_float32_near_and_right_gradients(case, x64):
 
 # Functions of the physics that have no arrays to batch or differentiate, or draw random numbers of a shape.
 ELSEWHERE = {
-    "host": {"convex_optimum", "least_pattern_error", "optimal_covariance", "tabulated_optimum", "level_step"},
+    "host": {
+        *("convex_optimum", "least_pattern_error", "optimal_covariance", "tabulated_optimum", "level_step"),
+        "transmission_windows",
+    },
     "constants": {"desired_pattern", "pattern_gram", "pattern_grid", "subcarrier_offsets", "upa_positions"},
     "integers": {"nearest_level", "nearest_phasor", "quantised_phase"},
     "random": {

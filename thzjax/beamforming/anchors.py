@@ -30,20 +30,36 @@ def single_user_rate(system: System, params: Any, channels: Any) -> Array:
     """
     if system.spec.user_antennas > 1:
         return _single_mimo(system, params, channels)
+    signal, noise = alone_powers(system, params, channels)
+    return jnp.max(jnp.log2(1 + signal / noise), axis=-1)
+
+
+def alone_powers(system: System, params: Any, channels: Any) -> tuple[Array, Array]:
+    """(signal, noise) of each user when everything serves that one alone, over one stream [W], `[..., K]` each.
+
+    All the power on the matched beam, the surface aligned to the user, active elements at one gain within budgets.
+    """
     channels, _ = compact(system, channels)
     psi, _ = aligned_reflections(channels)
-    rates = []
-    for k in range(system.spec.users):
-        reflection = system.snap(params, channels, jnp.angle(psi[..., k, :]))
-        for _ in range(4 if system.spec.active else 1):
-            row = system.effective_channel(channels, reflection)[..., k, :]
-            norm = jnp.sqrt(jnp.sum(abs2(row), axis=-1))
-            noise = system.user_noise(params, channels, reflection)[..., k]
-            beam = jnp.conj(row) / as_complex(jnp.where(norm > 0, norm, 1))[..., None]
-            W = as_complex(jnp.sqrt(params.power_w)) * beam[..., None]
-            reflection = system.project(params, channels, Design(W, reflection)).reflection
-        rates.append(jnp.log2(1 + params.power_w * norm**2 / noise))
-    return jnp.max(jnp.stack(rates, axis=-1), axis=-1)
+    powers = [_alone(system, params, channels, psi, k) for k in range(system.spec.users)]
+    signal, noise = zip(*powers, strict=True)
+    return jnp.stack(signal, axis=-1), jnp.stack(noise, axis=-1)
+
+
+def _alone(system: System, params: Any, channels: Any, psi: Array, k: int) -> tuple[Array, Array]:
+    reflection = system.snap(params, channels, jnp.angle(psi[..., k, :]))
+    if system.spec.user_antennas > 1:
+        H = system.effective_channel(channels, reflection)[..., k, :, :]
+        strongest = jnp.linalg.eigvalsh(matmul(H, hermitian(H)))[..., -1]
+        return params.power_w * strongest, system.user_noise(params, channels, reflection)[..., k]
+    for _ in range(4 if system.spec.active else 1):
+        row = system.effective_channel(channels, reflection)[..., k, :]
+        norm = jnp.sqrt(jnp.sum(abs2(row), axis=-1))
+        noise = system.user_noise(params, channels, reflection)[..., k]
+        beam = jnp.conj(row) / as_complex(jnp.where(norm > 0, norm, 1))[..., None]
+        W = as_complex(jnp.sqrt(params.power_w)) * beam[..., None]
+        reflection = system.project(params, channels, Design(W, reflection)).reflection
+    return params.power_w * norm**2, noise
 
 
 def _single_mimo(system: System, params: Any, channels: Any) -> Array:

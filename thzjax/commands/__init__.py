@@ -5,9 +5,10 @@ from thzjax.commands.info import info
 from thzjax.commands.judge import compare, evaluate, report
 from thzjax.commands.policy import policy
 from thzjax.commands.reproduce import reproduce
+from thzjax.commands.show import show
 from thzjax.commands.train import train
 
 COMMANDS = {
     "train": train, "evaluate": evaluate, "compare": compare, "report": report, "policy": policy,
-    "reproduce": reproduce, "bench": bench, "info": info,
+    "reproduce": reproduce, "bench": bench, "show": show, "info": info,
 }  # fmt: skip

@@ -44,10 +44,17 @@ def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def write_figures(result: Comparison, folder: Path) -> list[Path]:
-    """Draw the comparison into a folder, as PNG and SVG."""
-    folder.mkdir(parents=True, exist_ok=True)
-    plotting.save(plotting.method_comparison(result.rows), folder / "method_comparison")
-    return [folder / "method_comparison.png", folder / "method_comparison.svg"]
+    """Draw the comparison, and its rates against the time they take, into a folder, as PNG and SVG."""
+    points = {
+        _label(row): (row["us_per_channel"], row["rate_feasible"], row["ci_low"], row["ci_high"]) for row in result.rows
+    }
+    learned = [_label(row) for row in result.rows if row["learned"]]
+    labels = "time per channel in a batch [µs]", "feasible sum rate [bit/s/Hz]"
+    figures = {
+        "method_comparison": plotting.method_comparison(result.rows),
+        "rate_against_time": plotting.pareto_front(points, *labels, learned),
+    }
+    return [path for name, figure in figures.items() for path in plotting.save(figure, folder / name)]
 
 
 def write_sweep(rows: list[dict[str, Any]], name: str, values: Sequence[str], folder: Path) -> list[Path]:

@@ -131,3 +131,29 @@ def preset_lines(name: str) -> list[str]:
         *lines,
         f"# absorption at the carrier: {absorption_per_m(scenario):.4g} 1/m ({scenario.absorption}){beside}",
     ]
+
+
+def budget_table(
+    gains: Sequence[tuple[str, float | None]], noises: Sequence[tuple[str, float | None]], result: str
+) -> str:
+    """A link budget, one term a line with the level after it; terms of none are subtotals."""
+    lines, levels = [], []
+    for terms, total in ((gains, "received power"), (noises, "noise")):
+        level = 0.0
+        for i, (name, value) in enumerate(terms):
+            level += value or 0.0
+            digits = 1 if value is None or abs(value) >= 0.05 else 2
+            text = "" if value is None else f"{value:.1f} dBm" if i == 0 else f"{value:+.{digits}f} dB"
+            lines.append([f"  {name}", text, f"{level:.1f} dBm"])
+        lines.append([total, "", f"{level:.1f} dBm"])
+        levels.append(level)
+    return _text(["term", "value", "level"], [*lines, [result, "", f"{levels[0] - levels[1]:.1f} dB"]], 1)
+
+
+def link_table(links: Sequence[tuple[str, str, float, float, bool]]) -> str:
+    """Length and loss of every link (start, end, length [m], loss [dB], blocked)."""
+    lines = [
+        [f"{start} to {end}", f"{length:.2f} m", f"{loss:.1f} dB" if math.isfinite(loss) else "-", "blocked" * blocked]
+        for start, end, length, loss, blocked in links
+    ]
+    return _text(["path", "length", "loss", " "], lines, 1)

@@ -7,7 +7,7 @@ import numpy as np
 from thzjax.figures.csi import STEPS
 from thzjax.figures.frame import Data, Figure, Finding
 from thzjax.figures.judging import above
-from thzjax.figures.pictures import along_axis
+from thzjax.figures.pictures import against_cost
 from thzjax.figures.workshop import Workshop
 
 METHODS = (
@@ -22,8 +22,8 @@ def collect(shop: Workshop) -> Data:
 
 
 def draw(data: Data) -> dict[str, object]:
-    """Every method a point."""
-    return {"": along_axis(data["front"], "time per channel in a batch [us]")}
+    """Every method a point, and the front they make."""
+    return {"": against_cost(data["front"], "time per channel in a batch [µs]", learned="apg")}
 
 
 def efficient(front: Data) -> list[str]:

@@ -33,6 +33,12 @@ def along_axis(
     return plotting.sweep_curves(axis, labels, drawn, x_label, y_label, anchors=anchors)
 
 
+def against_cost(panel: Mapping[str, Curve], x_label: str, learned: str, y_label: str = RATE) -> Any:
+    """Curves of one point each, the cost as its x, and the front they make; names that begin with `learned` in blue."""
+    points = {name: (float(curve.x[0]), *summary(curve.values[0])) for name, curve in panel.items()}
+    return plotting.pareto_front(points, x_label, y_label, [name for name in points if name.startswith(learned)])
+
+
 def radiated(patterns: Mapping[str, Curve], scenario: Any, bands: bool = True) -> Any:
     """Mean power over the direction and, unless it would hide the rest, the band from 10 to 90 % of channels."""
     drawn = {}

@@ -238,3 +238,29 @@ def _two_lines(freq_hz: Array, mu: Array) -> Array:
     x = (freq_hz - _BASELINE_CENTRE_HZ) * 1e-12
     g0, g1, g2, g3 = (float(c) for c in _BASELINE_LOCAL)
     return y1 + y2 + (g0 + x * (g1 + x * (g2 + x * g3)))
+
+
+def transmission_windows(freq_hz: ArrayLike, k_abs: ArrayLike, limit_per_m: float) -> list[tuple[float, float]]:
+    """Bands in which the absorption stays at or below a limit, on the host.
+
+    Args:
+      freq_hz: ascending frequencies [Hz], `[F]`.
+      k_abs: absorption there [1/m], `[F]`.
+      limit_per_m: largest absorption [1/m]; a hop of d metres loses at most x dB below x ln(10)/(10 d).
+
+    Returns:
+      (lower, upper) edge of every band [Hz], ascending; an edge between two frequencies is interpolated linearly, one
+      at an end of the range is that end.
+
+    Raises:
+      ConfigError: fewer than two frequencies, or frequencies that do not ascend.
+    """
+    freq, k = np.asarray(freq_hz, float), np.asarray(k_abs, float)
+    if freq.ndim != 1 or freq.shape != k.shape or len(freq) < 2 or np.any(np.diff(freq) <= 0):
+        raise ConfigError(f"windows need at least two ascending frequencies with an absorption each, not {freq.shape}")
+    clear = k <= limit_per_m
+    turns = np.flatnonzero(clear[1:] != clear[:-1])
+    share = (limit_per_m - k[turns]) / (k[turns + 1] - k[turns])
+    edges = freq[turns] + share * (freq[turns + 1] - freq[turns])
+    edges = [*([freq[0]] if clear[0] else []), *edges, *([freq[-1]] if clear[-1] else [])]
+    return [(float(low), float(high)) for low, high in zip(edges[::2], edges[1::2], strict=True)]

@@ -201,6 +201,19 @@ def direction_vector(azimuth_rad: ArrayLike, elevation_rad: ArrayLike) -> Array:
     return jnp.stack([flat * jnp.cos(azimuth_rad), flat * jnp.sin(azimuth_rad), jnp.sin(elevation_rad)], axis=-1)
 
 
+def spherical_coordinates(position_m: ArrayLike) -> Array:
+    """(distance [m], azimuth [rad], elevation [rad]) of positions, `[..., 3]`: the inverse of `direction_vector`.
+
+    Args:
+      position_m: (x, y, z) from the array, whose normal is x, `[..., 3]` [m]; not the origin, which has no direction,
+        and for a gradient not the z axis, which has no azimuth.
+    """
+    position_m = as_real(position_m)
+    x, y, z = position_m[..., 0], position_m[..., 1], position_m[..., 2]
+    flat = jnp.sqrt(x**2 + y**2)
+    return jnp.stack([jnp.sqrt(flat**2 + z**2), jnp.arctan2(y, x), jnp.arctan2(z, flat)], axis=-1)
+
+
 def upa_positions(shape: tuple[int, int], spacing_m: tuple[float, float], origin: str = "corner") -> Array:
     """Element positions of a planar array in its own y-z plane, index row*cols + col, `[rows*cols, 3]` [m].
 

@@ -190,9 +190,9 @@ def rates_and_slack(rates: np.ndarray, slack: Mapping[str, float]) -> "Figure":
     return figure
 
 
-def beside(ax: "Axes", place: float, text: str) -> None:
+def beside(ax: "Axes", place: float, text: str, width_pt: float = 50) -> None:
     """Text in a column right of the axes, in points, so that long labels on the left do not push it into them."""
     ax.annotate(
-        text, (1, place), xycoords=ax.get_yaxis_transform(), xytext=(50, 0), textcoords="offset points",
+        text, (1, place), xycoords=ax.get_yaxis_transform(), xytext=(width_pt, 0), textcoords="offset points",
         ha="right", va="center", fontsize=9, annotation_clip=False,
     )  # fmt: skip

@@ -25,6 +25,8 @@ Records = Sequence[Mapping[str, Any]]
 BLUE, VERMILLION, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#E69F00", "#009E73", "#CC79A7"
 INK, GREY, PALE = "#222222", "#6b6b6b", "#b5b5b5"
 WIDTH_IN = 5.2
+MAP = "cividis"
+"""Colours of numbers in heat maps: alike to all eyes, and ascending in print without colour."""
 RATE = "sum rate [bit/s/Hz]"
 TOLERANCE = 1e-5
 """Relative excess over a limit that float32 rounding may cause and that does not count as exceeding it."""

@@ -103,8 +103,8 @@ class System(Protocol):
     def projected(self) -> tuple[str, ...]:
         """Constraints that `project` meets entry by entry: their slack, a maximum over ties, has no useful slope."""
 
-    def sample(self, key: Array, params: Any) -> Any:
-        """Draw one channel realisation."""
+    def sample(self, key: Array, params: Any, user_position_m: Array | None = None) -> Any:
+        """Draw one channel realisation; with the users at `[K, 3]` [m] if that is given, and all else as drawn."""
 
     @property
     def estimated(self) -> bool:

@@ -1,4 +1,4 @@
-"""What systems share in drawing channels and designs."""
+"""What systems share in drawing channels and designs, and in looking at them."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from thzjax.numeric import abs2, matmul
 from thzjax.physics.fading import estimated_channel
 
 
@@ -46,3 +47,20 @@ def random_phases(key: Array, channels: Any, elements: int) -> Array:
     """Uniform phases for every element, `[..., N]` [rad]."""
     shape = (*channels.bs_to_surface.shape[:-2], elements)
     return jax.random.uniform(key, shape, channels.direct.real.dtype, 0, 2 * jnp.pi)
+
+
+def reflected_eirp(row: Array, bs_to_surface: Array, design: Any, element_gain: Array) -> Array:
+    """What a surface sends on of every stream: element_gain |row diag(psi) G W|^2, EIRP [W].
+
+    Args:
+      row: departure rows towards some directions, `[..., N]`.
+      bs_to_surface: G of one channel, `[N, M]`.
+      design: beamformer `[M, S]` and reflection `[N]`.
+      element_gain: power gain of an element (linear).
+
+    Returns:
+      `[S, ...]`.
+    """
+    leaving = matmul(bs_to_surface, design.beamformer) * design.reflection[:, None]
+    field = matmul(row.reshape(-1, row.shape[-1]), leaving)
+    return jnp.moveaxis((element_gain * abs2(field)).reshape(*row.shape[:-1], -1), -1, 0)

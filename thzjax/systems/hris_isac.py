@@ -15,7 +15,7 @@ from jax import Array
 from thzjax.errors import ConfigError
 from thzjax.numeric import abs2, as_complex, cis, matmul, trailing, unit_phasor
 from thzjax.physics import link, propagation, sensing, surface
-from thzjax.physics.arrays import axis_responses, direction_vector, upa_steering
+from thzjax.physics.arrays import axis_responses, direction_vector, spherical_coordinates, upa_steering
 from thzjax.physics.channels import planar_sum, ray_channel
 from thzjax.physics.power import scale_total
 from thzjax.physics.sensing.fisher import NOISE_MODELS
@@ -109,11 +109,11 @@ class HrisIsac:
 
     # --- channels -------------------------------------------------------------------------------------------
 
-    def sample(self, key: Array, params: Params) -> Channels:
+    def sample(self, key: Array, params: Params, user_position_m: Array | None = None) -> Channels:
         """One drop: users and active elements placed, then every hop as line of sight plus rays.
 
         A ray has gain CN(0, 1) at `ray_power` times the line of sight's, and angles uniform in `ray_spread_rad` at
-        both ends.
+        both ends. With `user_position_m` `[K, 3]` the users stand there, and all else is as drawn.
 
         Source: paper B, eqs. (1)-(3), with multipath; departures by reciprocity.
         """
@@ -122,6 +122,9 @@ class HrisIsac:
         draw = Uniforms(key_draw, 3 * users + 6 * self.num_rays_bs + 4 * users * self.num_rays_user)
         dist_m = params.user_dist_m[0] + (params.user_dist_m[1] - params.user_dist_m[0]) * draw((users,))
         user_angles = params.user_spread_rad[:, None] * (2 * draw((2, users)) - 1)
+        if user_position_m is not None:
+            seen = jnp.moveaxis(spherical_coordinates(user_position_m), -1, 0)
+            dist_m, user_angles = seen[0], seen[1:]
 
         def rays(*shape: int) -> Array:
             return params.ray_spread_rad.reshape(2, *(1,) * len(shape)) * (2 * draw((2, *shape)) - 1)

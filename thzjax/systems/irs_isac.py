@@ -97,16 +97,17 @@ class IrsIsac:
 
     # --- channels -------------------------------------------------------------------------------------------
 
-    def sample(self, key: Array, params: Params) -> Channels:
+    def sample(self, key: Array, params: Params, user_position_m: Array | None = None) -> Channels:
         """One drop: users placed, then every link as line of sight plus rays, mixed by the Rician factor.
 
         Each path has its own uniform phase. A ray has `ray_reflection` times the line-of-sight amplitude; it
         leaves the base station at an angle uniform in +-90 degrees on the direct links; on the surface's links
-        every direction cosine is uniform in [-1, 1].
+        every direction cosine is uniform in [-1, 1]. With `user_position_m` `[K, 3]` the users stand there, and all
+        else is as drawn.
 
         Source: paper A, eqs. (4)-(9).
         """
-        paths = self.paths(key, params)
+        paths = self.paths(key, params, user_position_m)
         precision = jax.lax.Precision.HIGHEST
         return Channels(
             direct=jnp.einsum("kp,kpm->km", *paths.direct, precision=precision),
@@ -119,11 +120,12 @@ class IrsIsac:
         """G as the sum of its paths, `[N, M]`."""
         return jnp.einsum("p,pn,pm->nm", *paths.bs_to_surface, precision=jax.lax.Precision.HIGHEST)
 
-    def paths(self, key: Array, params: Params) -> Paths:
+    def paths(self, key: Array, params: Params, user_position_m: Array | None = None) -> Paths:
         """The paths of one drop, of which `sample` makes channels."""
         users, paths = self.num_users, self.num_rays + 1
         draw = Uniforms(key, users * 2 + (2 * users + 1) * paths + self.num_rays * (users * 3 + 3))
         position = self._user_positions(draw((users, 2)), params)
+        position = position if user_position_m is None else user_position_m
         offset_direct = position - params.bs_position_m
         offset_surface = params.surface_position_m - params.bs_position_m
         offset_user = position - params.surface_position_m
@@ -141,8 +143,8 @@ class IrsIsac:
 
         # Base-station departures by sin(angle) = u_y; surface directions by (u_x, u_z).
         u_direct = _cosines(offset_direct)
-        row_direct = self._departure(_join(u_direct[..., 1], jnp.sin(angle_direct)))
-        row_bs = self._departure(_join(_cosines(offset_surface)[1], cosine_bs[0]))
+        row_direct = self.departure_row(_join(u_direct[..., 1], jnp.sin(angle_direct)))
+        row_bs = self.departure_row(_join(_cosines(offset_surface)[1], cosine_bs[0]))
         towards_bs, towards_user = _cosines(-offset_surface), _cosines(offset_user)
         at_surface = planar_response(
             _join(towards_bs[0], cosine_bs[1]), _join(towards_bs[2], cosine_bs[2]), self.surface_shape
@@ -187,11 +189,11 @@ class IrsIsac:
         mixed = propagation.rician(as_complex(los), as_complex(nlos), params.rician_factor)
         return as_complex(amplitude)[..., None] * mixed * cis(2 * jnp.pi * uniform)
 
-    def _departure(self, cosine: Array) -> Array:
+    def departure_row(self, cosine: Array) -> Array:
         """The base station's departure row conj(a) for sin(angle) = cosine, `[..., M]`."""
-        return self._linear_response(cosine, self.num_antennas)
+        return self.linear_response(cosine, self.num_antennas)
 
-    def _linear_response(self, cosine: Array, num: int) -> Array:
+    def linear_response(self, cosine: Array, num: int) -> Array:
         """A linear array's response v to a wave from sin(angle) = cosine, and its departure row v^T, `[..., num]`."""
         if self.channel_steering == "literal":
             axis_cosine = jnp.sqrt(jnp.maximum(1 - cosine**2, 0))

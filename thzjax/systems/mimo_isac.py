@@ -44,18 +44,18 @@ class MimoIsac(IrsIsac):
             ._replace(streams=self.num_users * self.user_streams)
         )
 
-    def sample(self, key: Array, params: Params) -> Channels:
+    def sample(self, key: Array, params: Params, user_position_m: Array | None = None) -> Channels:
         """One drop as in `IrsIsac`, of the same key the same paths; a ray arrives with a uniform direction cosine.
 
         Source: paper A, (4)-(9) and (41).
         """
-        paths = self.paths(key, params)
+        paths = self.paths(key, params, user_position_m)
         precision = jax.lax.Precision.HIGHEST
         cosine = 2 * jax.random.uniform(jax.random.fold_in(key, 1), (2, self.num_users, self.num_rays)) - 1
 
         def arrival(towards_user: Array, rays: Array) -> Array:
             los = -towards_user[..., 1:2]
-            return self._linear_response(jnp.concatenate([los, rays], axis=-1), self.user_antennas)
+            return self.linear_response(jnp.concatenate([los, rays], axis=-1), self.user_antennas)
 
         at_user = [arrival(towards, rays) for towards, rays in zip(paths.towards_users, cosine, strict=True)]
         weight_direct, row_direct = paths.direct

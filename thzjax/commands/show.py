@@ -1,0 +1,57 @@
+"""`thzjax show`."""
+
+from pathlib import Path
+
+from thzjax.commands.shared import OK, Overrides, Preset, progress
+
+
+def show(
+    preset: Preset,
+    /,
+    method: str | None = None,
+    user: int | None = None,
+    drop: int = 0,
+    grid: int = 24,
+    out: Path | None = None,
+    json: Path | None = None,
+    overrides: Overrides = (),
+) -> int:
+    """Draw a scenario: its map and path losses, link budgets, a design's beams and surface, maps of the room, the air.
+
+    On one held-out channel. The link budgets, term by term down to the SINR that the design leaves, are printed too.
+    The map of the sum rate has one user at every place and the others at theirs, a design for each; that of the bound
+    (paper B) has the target at every place, and the one design.
+
+    Examples:
+      thzjax show paper-a
+      thzjax show paper-b --method alternating --out pictures/hybrid
+      thzjax show paper-a --set absorption=p676 freq_hz=3e11 --user 2 --grid 40
+
+    Args:
+      preset: scenario.
+      method: classical design, METHOD/SURFACE, or METHOD where it has one surface; searches take minutes. Default
+        wmmse_sum/focused, or alternating where every user has a least SINR to meet.
+      user: who is looked at and moves, from 1; default the one whom the design serves best.
+      drop: which held-out channel, from 0.
+      grid: cells of a map along its longer side.
+      out: folder for the pictures, PNG and SVG; default pictures/PRESET.
+      json: write the numbers there as a JSON object.
+      overrides: options of the scenario, such as pattern_threshold=3.
+    """
+    from thzjax.experiment.overrides import apply_overrides
+    from thzjax.experiment.show import study
+    from thzjax.experiment.show_pictures import write_numbers, write_pictures
+    from thzjax.systems.scenario import preset as find
+
+    scenario = apply_overrides(find(preset), overrides)
+    say = progress("showing")
+    if method is None:
+        method = "alternating" if "min_sinr" in scenario.constraints else "wmmse_sum/focused"
+    seen, rates, bound = study(scenario, method, user, drop, grid, say)
+    folder = out or Path("pictures") / preset
+    text, numbers = write_pictures(scenario, seen, rates, bound, folder, say)
+    print(text)
+    print(f"pictures: {folder}")
+    if json:
+        write_numbers(numbers, json)
+    return OK
