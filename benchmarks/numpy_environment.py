@@ -226,7 +226,7 @@ class NumpyEnvironment:
         return (self.reset() if over else self.obs), rates.sum(axis=-1), over, slack
 
 
-def paper_a(batch: int, horizon: int) -> NumpyEnvironment:
+def paper_a(batch: int, horizon: int, seed: int = 0) -> NumpyEnvironment:
     """`batch` environments with the numbers of the preset `paper-a`: the one place where thzjax is asked for them."""
     from thzjax.physics.beampattern import desired_pattern, pattern_grid
     from thzjax.systems.scenario import build, preset
@@ -235,4 +235,4 @@ def paper_a(batch: int, horizon: int) -> NumpyEnvironment:
     wanted = desired_pattern(grid, np.radians(scenario.pattern_targets_deg), np.radians(scenario.pattern_width_deg))
     params = vars(build(scenario)[1])
     numbers = {k: np.asarray(v, np.float64) for k, v in params.items() if not hasattr(v, "quadratic")}
-    return NumpyEnvironment(numbers, np.asarray(wanted), np.asarray(grid), batch, horizon)
+    return NumpyEnvironment(numbers, np.asarray(wanted), np.asarray(grid), batch, horizon, seed)

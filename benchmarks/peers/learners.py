@@ -1,10 +1,10 @@
-"""PPO steps/s and off-policy updates/s: thzjax beside stable-baselines3 or sbx."""
+"""PPO steps/s, seconds of PPO to a rate, and off-policy updates/s: thzjax beside stable-baselines3 or sbx."""
 
 import argparse
 
 import torch
 
-from benchmarks.peers import baselines, flops, own
+from benchmarks.peers import baselines, flops, own, to_rate
 from benchmarks.peers.record import emit, ratios, speed
 from benchmarks.peers.sizes import (
     ACTIONS,
@@ -30,6 +30,7 @@ def run(peer: str, given: argparse.Namespace, peaks: dict[str, float]) -> None:
     torch.set_num_threads(given.cores)
     for horizon in HORIZONS[:1] if given.quick else HORIZONS:
         compare_ppo(peer, horizon, given, peaks)
+    to_rate.compare(peer, given)
     for hidden, batch in OFF_POLICY[:1] if given.quick else OFF_POLICY:
         for agent in ("ddpg", "sac"):
             compare_updates(peer, agent, hidden, batch, given, peaks)

@@ -56,8 +56,8 @@ class Vectorised(VecEnv):
 class NumpyVecEnv(Vectorised):
     """`NumpyEnvironment`, all of whose episodes end together."""
 
-    def __init__(self, num_envs: int, horizon: int) -> None:
-        self.env: NumpyEnvironment = paper_a(num_envs, horizon)
+    def __init__(self, num_envs: int, horizon: int, seed: int = 0) -> None:
+        self.env: NumpyEnvironment = paper_a(num_envs, horizon, seed)
         super().__init__(num_envs, self.env.reset().shape[-1], self.env.actions)
         self.over, self.going = np.ones(num_envs, bool), np.zeros(num_envs, bool)
 

@@ -6,6 +6,7 @@ serves any K and N, in any order, whatever the phase of a user's channel.
 """
 
 import dataclasses
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from thzjax.agents.unfolded_layers import (
     USER_FEATURES,
     Decided,
     Decisions,
+    Heard,
     Point,
     Seen,
     listen,
@@ -89,6 +91,16 @@ class Trace(NamedTuple):
 
     seen: Seen
     decided: Decided
+
+
+class _Surface(NamedTuple):
+    """The surface within a layer: phases, gains and memory of `Point`, its reflection, and what the users hear."""
+
+    phase: Array
+    gain: Array
+    state: Array
+    reflection: Array
+    heard: Heard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,29 +292,39 @@ class UnfoldedPolicy:
         # d/dW^* and d/dpsi^* of the priced slack: jax gives twice the conjugate.
         toll_W, toll_psi = (jnp.conj(x) / 2 for x in pull(2.5 * jax.nn.softplus(numbers[LAYER_NUMBERS:])))
 
-        elements = jnp.asarray(psi.shape[0], power.dtype)
-        pulls = rate_gradients(system, params, channels, psi, W, heard)
-        pulls = jnp.conj(psi) * as_complex(elements) * pulls
-        toll = jnp.conj(psi) * as_complex(elements) * toll_psi
-        ask = jnp.sum(as_complex(weight)[:, None] * pulls, axis=0) + toll
-        off_level = self._reflection(params, channels, point.phase, point.gain) * jnp.conj(psi)
-        active = system.active(channels).astype(power.dtype)
-        features = [*parts(ask), *parts(toll), squashed(4 * angle_or_zero(off_level)), point.gain, active]
-        pairs, features = jnp.stack(parts(pulls), axis=-1), jnp.stack(features, axis=-1)
-        turn, louder, state = network.apply(step.weights, pairs, hidden, features, point.state, method="elements")
-        trace = None
-        if jitter is not None:
-            turn, louder = turn + jitter.turn, louder + jitter.louder
-            trace = Trace(Seen(told, whole, pairs, features), Decided(log_weight, numbers, turn, louder))
-        # A step of minorisation-maximisation, psi <- phasor(damping psi + gradient), and what the network adds.
-        turn = jnp.arctan2(jnp.imag(ask), damping + jnp.maximum(jnp.real(ask), 0)) + math.pi / 4 * jnp.tanh(turn)
-        phase = jnp.where(step.move, point.phase + turn, point.phase)
-        louder = jnp.where(step.move, jnp.clip(louder, -2, 2), 0)
-        gain = jnp.clip(point.gain * jnp.exp(louder), 1e-3, 1)
-        psi = jnp.where(step.move, self._reflection(params, channels, phase, gain), psi)
+        def turned() -> tuple[_Surface, Seen, Decided]:
+            """The surface after a step, what its networks saw and what they decided."""
+            elements = as_complex(jnp.asarray(psi.shape[0], power.dtype))
+            pulls = rate_gradients(system, params, channels, psi, W, heard)
+            pulls = jnp.conj(psi) * elements * pulls
+            toll = jnp.conj(psi) * elements * toll_psi
+            ask = jnp.sum(as_complex(weight)[:, None] * pulls, axis=0) + toll
+            off_level = self._reflection(params, channels, point.phase, point.gain) * jnp.conj(psi)
+            active = system.active(channels).astype(power.dtype)
+            features = [*parts(ask), *parts(toll), squashed(4 * angle_or_zero(off_level)), point.gain, active]
+            pairs, features = jnp.stack(parts(pulls), axis=-1), jnp.stack(features, axis=-1)
+            turn, louder, state = network.apply(step.weights, pairs, hidden, features, point.state, method="elements")
+            if jitter is not None:
+                turn, louder = turn + jitter.turn, louder + jitter.louder
+            seen, decided = Seen(told, whole, pairs, features), Decided(log_weight, numbers, turn, louder)
+            # A step of minorisation-maximisation, psi <- phasor(damping psi + gradient), and what the network adds.
+            turn = jnp.arctan2(jnp.imag(ask), damping + jnp.maximum(jnp.real(ask), 0)) + math.pi / 4 * jnp.tanh(turn)
+            phase = point.phase + turn
+            gain = jnp.clip(point.gain * jnp.exp(jnp.clip(louder, -2, 2)), 1e-3, 1)
+            moved = self._reflection(params, channels, phase, gain)
+            return _Surface(phase, gain, state, moved, listen(system, channels, W, moved, noise)), seen, decided
+
+        surface, trace = _Surface(point.phase, point.gain, point.state, psi, heard), None
+        if jitter is None:
+            # A branch and no selection: layers of beams alone take none of this time.
+            surface = lax.cond(step.move, lambda: turned()[0], lambda: surface)
+        else:
+            moved, *trace = turned()
+            surface = jax.tree.map(functools.partial(jnp.where, step.move), moved, surface)
+            trace = Trace(*trace)
 
         # A damped step of weighted WMMSE, with the slack's gradient beside the rates'.
-        heard = listen(system, channels, W, psi, noise)
+        psi, heard = surface.reflection, surface.heard
         H, own, W = heard.rows, heard.own, W[:, :users]
         curvature = weight * abs2(own) / (heard.rest * heard.total)
         A = matmul(hermitian(H) * as_complex(curvature)[None], H)
@@ -317,7 +339,7 @@ class UnfoldedPolicy:
             W = W * as_complex(jnp.sqrt(1 - share))
             W = jnp.concatenate([W, direction * as_complex(full * jnp.sqrt(share))], axis=-1)
         design = self._within(params, channels, W, psi)
-        return Point(phase, gain, state, design.beamformer, design.reflection), trace
+        return Point(surface.phase, surface.gain, surface.state, design.beamformer, design.reflection), trace
 
 
 def _phases(system: System, channels: Any, name: str) -> Array:

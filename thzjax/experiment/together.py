@@ -12,7 +12,7 @@ from jax import Array
 from thzjax.errors import ConfigError
 from thzjax.experiment.config import RunConfig, make_agent
 from thzjax.experiment.evaluation import TRAIN, stream_key
-from thzjax.experiment.learner import Learner, draw_validation, make_chunk, make_learner, validate
+from thzjax.experiment.learner import Learner, draw_validation, make_chunk, make_learner, run_once, validate
 from thzjax.experiment.overrides import apply_overrides, differences, get_field, replace_field
 from thzjax.parallel import choose_devices, on_devices
 
@@ -56,9 +56,9 @@ def make_together(configs: Sequence[RunConfig], devices: int | None = None) -> T
     if len(configs) == 1:
         chunk = make_chunk(first)
         return Together(
-            init=first.init,
+            init=run_once(functools.partial(first.agent.init, stream_key(first.config.seed, TRAIN), first.params)),
             chunk=jax.jit(chunk, donate_argnums=0) if devices == 1 else on_devices(chunk, devices),
-            validate=jax.jit(functools.partial(validate, first)),
+            validate=run_once(functools.partial(validate, first)),
             validation_channels=lambda: draw_validation(first),
             split=lambda tree: [tree],
             join=lambda trees: trees[0],
@@ -75,7 +75,6 @@ def make_together(configs: Sequence[RunConfig], devices: int | None = None) -> T
         config = functools.reduce(lambda c, name: replace_field(c, name, values[name]), names, configs[0])
         return Learner(config, first.env, params, make_agent(config, first.env))
 
-    @jax.jit
     def init() -> Any:
         each = jax.vmap(lambda key, p, v: member(p, v).agent.init(key, p), in_axes=(0, axes, 0))
         return each(keys, params, values)
@@ -84,7 +83,6 @@ def make_together(configs: Sequence[RunConfig], devices: int | None = None) -> T
         each = jax.vmap(lambda state, c, p, v: make_chunk(member(p, v))(state, c), in_axes=(0, axes, axes, 0))
         return each(states, channels, params, values)
 
-    @jax.jit
     def look(states: Any, channels: Any) -> Any:
         each = jax.vmap(lambda state, c, p, v: validate(member(p, v), state, c), in_axes=(0, axes, axes, 0))
         return each(states, channels, params, values)
@@ -100,9 +98,9 @@ def make_together(configs: Sequence[RunConfig], devices: int | None = None) -> T
                 f"a choice depends on {' or '.join(names)}: such values cannot share a program; train them one by one"
             ) from None
     return Together(
-        init=init,
+        init=run_once(init),
         chunk=jax.jit(chunk, donate_argnums=0),
-        validate=look,
+        validate=run_once(look),
         validation_channels=validation_channels,
         split=lambda tree: [jax.tree.map(lambda x, i=i: x[i], tree) for i in range(len(configs))],
         join=_stack,

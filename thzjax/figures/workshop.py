@@ -31,7 +31,7 @@ from thzjax.experiment.evaluation import (
 )
 from thzjax.experiment.files import read_records, write_atomically
 from thzjax.experiment.learned import TOGETHER, runs_in
-from thzjax.experiment.learner import load_trained
+from thzjax.experiment.learner import load_trained, run_once
 from thzjax.experiment.overrides import to_json
 from thzjax.experiment.progress import TrainingProgress
 from thzjax.experiment.sweep import points
@@ -289,7 +289,7 @@ class Workshop:
             learner, weights = load_trained(read_config(run / "config.json"), run)
             rule = PolicyRule(learner.env, learner.agent.policy, weights)
             if rule.program not in compiled:
-                compiled[rule.program] = jax.jit(
+                compiled[rule.program] = run_once(
                     lambda weights, params, channels, key, rule=rule: judge(
                         system, params, channels, rule.design(weights, params, channels, key)
                     )
