@@ -33,6 +33,7 @@ import numpy as np  # noqa: E402
 from thzjax.envs.actions import Structured  # noqa: E402
 from thzjax.envs.environment import Environment  # noqa: E402
 from thzjax.envs.observations import StructuredObservation  # noqa: E402
+from thzjax.numeric import standard_normal  # noqa: E402
 from thzjax.systems.scenario import build, preset  # noqa: E402
 
 from .numpy_environment import paper_a  # noqa: E402
@@ -47,7 +48,7 @@ def rollout(env: Environment, params: object, batch: int, episodes: int):
 
     def step(carry, key):
         _, states = carry
-        result = jax.vmap(env.advance, in_axes=(0, 0, None))(states, jax.random.normal(key, (batch, size)), params)
+        result = jax.vmap(env.advance, in_axes=(0, 0, None))(states, standard_normal(key, (batch, size)), params)
         return (result.obs, result.state), (result.reward, result.info["slack"])
 
     def episode(_, key):

@@ -180,6 +180,16 @@ def test_tiny_log_determinants_keep_their_digits_in_float32(n):
 
 # --- numeric ------------------------------------------------------------------------------------------------
 
+
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (64, 15), (3, 5), (2, 4, 5), (0, 3)])
+def test_standard_normals_are_those_of_jax(shape):
+    key = jax.random.key(3)
+    drawn = jax.jit(lambda key: numeric.standard_normal(key, shape))(key)
+    np.testing.assert_array_equal(drawn, jax.random.normal(key, shape))
+    each = jax.vmap(lambda key: numeric.standard_normal(key, shape))(jax.random.split(key, 3))
+    np.testing.assert_array_equal(each, jax.vmap(lambda key: jax.random.normal(key, shape))(jax.random.split(key, 3)))
+
+
 PRODUCTS = [
     ((1, 1), (1, 1)),
     ((5, LIMIT), (LIMIT, 4)),

@@ -7,7 +7,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -15,6 +14,7 @@ from thzjax.agents.actor_critic import ActorCritic
 from thzjax.agents.base import Agent, check_settings
 from thzjax.agents.off_policy import Method, OffPolicyConfig, make_off_policy, sizes
 from thzjax.envs.environment import Environment
+from thzjax.numeric import standard_normal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ def gaussian_exploration(
     def explore(weights: Any, obs: Array, key: Array, progress: Array) -> Array:
         action = policy.act(weights, obs)
         deviation = noise + (final_noise - noise) * progress
-        return jnp.clip(action + deviation * jax.random.normal(key, action.shape, action.dtype), -1, 1)
+        return jnp.clip(action + deviation * standard_normal(key, action.shape, action.dtype), -1, 1)
 
     return explore
 

@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -12,6 +11,7 @@ from thzjax.agents.base import Agent, check_settings
 from thzjax.agents.ddpg import DDPGConfig, DeterministicPolicy, first_critic_loss, gaussian_exploration
 from thzjax.agents.off_policy import Method, make_off_policy, sizes
 from thzjax.envs.environment import Environment
+from thzjax.numeric import standard_normal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class TD3Config(DDPGConfig):
 
 def smoothed(action: Array, key: Array, deviation: float | Array, bound: float | Array) -> Array:
     """clip(u + clip(deviation n, -bound, bound), -1, 1) with n standard normal. Source: Fujimoto et al., 2018, (14)."""
-    noise = jnp.clip(deviation * jax.random.normal(key, action.shape, action.dtype), -bound, bound)
+    noise = jnp.clip(deviation * standard_normal(key, action.shape, action.dtype), -bound, bound)
     return jnp.clip(action + noise, -1, 1)
 
 
