@@ -8,6 +8,7 @@ every constraint holds. The peer is given each of a few settings, and the ratio 
 import argparse
 import dataclasses
 import importlib
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -36,8 +37,10 @@ UPDATE = 2048
 """Environment steps between two looks, of everyone."""
 SEEDS, PATIENCE_S = 5, 60.0
 OURS = {"1 epoch of 2 minibatches": (1, 2), "2 epochs of 4 minibatches": (2, 4)}
-THEIRS = tuple((rate, horizon) for rate in (3e-4, 2e-3) for horizon in (1, 50))
-"""Learning rate (their default, and thzjax's) and steps on one drop."""
+OUR_LOG_STD = -1.2 - math.log(SCALE)
+"""thzjax's first log deviation of the policy, in the units of the peers' actions; theirs is 0."""
+THEIRS = ((3e-4, 1, 0.0), (3e-4, 1, OUR_LOG_STD), (2e-3, 1, OUR_LOG_STD), (2e-3, 50, OUR_LOG_STD))
+"""Learning rate (their default, thzjax's), steps on one drop, first log deviation (their default, thzjax's)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,9 +80,13 @@ def compare(peer: str, given: argparse.Namespace) -> None:
         compile_s = time.perf_counter() - begin
         courses = [until(*ours(start, more, seed), lambda mean: rate_of(mean(seen))) for seed in seeds]
         line("thzjax", setting, courses, {"compile_s": compile_s})
-    for rate, horizon in THEIRS[: 1 if given.quick else None]:
+    for rate, horizon, log_std in THEIRS[: 1 if given.quick else None]:
         setting = f"{EPOCHS} epochs of minibatches of {BATCH}, learning rate {rate:g}, {horizon} steps on a drop"
-        courses = [until(*theirs(peer, rate, horizon, s), lambda mean: rate_of(mean(np.asarray(seen)))) for s in seeds]
+        setting += f", log deviation {log_std:.2g}"
+        courses = [
+            until(*theirs(peer, rate, horizon, log_std, seed), lambda mean: rate_of(mean(np.asarray(seen))))
+            for seed in seeds
+        ]
         line(peer, setting, courses, {})
     if {"thzjax", peer} <= set(medians):
         ours_, theirs_ = medians["thzjax"], medians[peer]
@@ -142,11 +149,14 @@ def ours(start: tuple[Any, Any], more: Any, seed: int) -> tuple[Callable[[], Non
     return train, lambda obs: mode(state.params, obs)
 
 
-def theirs(peer: str, rate: float, horizon: int, seed: int) -> tuple[Callable[[], None], Callable[[Any], Any]]:
+def theirs(
+    peer: str, rate: float, horizon: int, log_std: float, seed: int
+) -> tuple[Callable[[], None], Callable[[Any], Any]]:
     """(train one update, mean actions) of a seed of the peer's PPO, on the NumPy environment."""
     learner = importlib.import_module(PACKAGES[peer]).PPO(
         "MlpPolicy", NumpyVecEnv(ENVS, horizon, seed), learning_rate=rate, n_steps=UPDATE // ENVS, batch_size=BATCH,
-        n_epochs=EPOCHS, gamma=0.0, policy_kwargs={"net_arch": list(HIDDEN)}, device="cpu", seed=seed,
+        n_epochs=EPOCHS, gamma=0.0, policy_kwargs={"net_arch": list(HIDDEN), "log_std_init": log_std}, device="cpu",
+        seed=seed,
     )  # fmt: skip
 
     def train() -> None:

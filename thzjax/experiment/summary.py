@@ -79,7 +79,7 @@ def write_seed_curves(folder: Path) -> list[Path]:
         values = np.full((len(runs), len(steps)), np.nan)
         for row, of_run in zip(values, records, strict=True):
             row[: len(of_run)] = [record["validation/rate_feasible"] for record in of_run]
-        curves[label or "one run"] = (np.array(steps, float), values)
+        curves[label or ("one run" if len(values) == 1 else f"{len(values)} seeds")] = (np.array(steps, float), values)
     return list(plotting.save(plotting.seed_curves(curves), folder / "learning_curves"))
 
 
