@@ -108,8 +108,10 @@ def export_program(
     entries = {name: {"shape": list(x.shape), "dtype": str(x.dtype)} for name, x in arrays.items()}
     said = {"format": FORMAT, "arrays": entries, "platforms": list(platforms), "jax": jax.__version__} | about
     parts = {"about": json.dumps(said).encode(), "program": bytes(program)}
-    with Path(path).open("wb") as file:
+    aside = Path(path).with_name(Path(path).name + ".tmp")
+    with aside.open("wb") as file:
         np.savez(file, **{name: np.frombuffer(part, np.uint8) for name, part in parts.items()})
+    aside.replace(path)
 
 
 def refuse_richer(arrays: Mapping[str, ArrayLike], rank: int, source: object) -> None:

@@ -10,8 +10,9 @@ from typing import Annotated
 import tyro
 
 import thzjax
-from thzjax.commands.shared import FAILED, OK, progress
+from thzjax.commands.shared import FAILED, OK, check_writable, progress
 from thzjax.errors import ConfigError
+from thzjax.experiment.progress import paced
 
 BENCHMARKS = ("startup", "kernels", "environment", "training", "inference", "scaling", "memory", "parallel")
 
@@ -26,7 +27,7 @@ def _package() -> tuple[str, Path]:
 
 
 def bench(
-    names: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
+    names: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")] = (),
     /,
     quick: bool = False,
     out: Path | None = None,
@@ -35,10 +36,11 @@ def bench(
 
     JSON lines on standard output, each with device and versions; ratios within one run compare, as machines differ.
 
+    In a checkout, `python -m benchmarks.report bench.jsonl` makes tables of them and a picture of what bounds each.
+
     Examples:
       thzjax bench environment
       thzjax bench --quick --out bench.jsonl
-      python -m benchmarks.report bench.jsonl      (in a checkout: tables, and a picture of what bounds each kernel)
 
     Args:
       names: some of startup, kernels, environment, training, inference, scaling, memory, parallel; default all.
@@ -48,9 +50,11 @@ def bench(
     if unknown := [name for name in names if name not in BENCHMARKS]:
         raise ConfigError(f"benchmark {unknown[0]!r} is unknown: use some of {', '.join(BENCHMARKS)}")
     package, root = _package()
+    check_writable(out)
     say, status = progress("benchmark"), OK
-    for name in names or BENCHMARKS:
-        say(name)
+    tell = paced(say, len(names or BENCHMARKS))
+    for done, name in enumerate(names or BENCHMARKS):
+        tell(name, done)
         if not run_one([sys.executable, "-m", f"{package}.{name}", *(["--quick"] if quick else [])], root, out):
             say(f"{name} failed")
             status = FAILED

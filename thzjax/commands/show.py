@@ -2,18 +2,30 @@
 
 from pathlib import Path
 
-from thzjax.commands.shared import OK, Overrides, Preset, progress
+from thzjax.commands.shared import (
+    OK,
+    Config,
+    Json,
+    Overrides,
+    Preset,
+    check_writable,
+    printer,
+    progress,
+    scenario_of,
+    write_json,
+)
 
 
 def show(
-    preset: Preset,
+    preset: Preset = None,
     /,
     method: str | None = None,
     user: int | None = None,
     drop: int = 0,
     grid: int = 24,
+    config: Config = None,
     out: Path | None = None,
-    json: Path | None = None,
+    json: Json = None,
     overrides: Overrides = (),
 ) -> int:
     """Draw a scenario: its map and path losses, link budgets, a design's beams and surface, maps of the room, the air.
@@ -26,6 +38,7 @@ def show(
       thzjax show paper-a
       thzjax show paper-b --method alternating --out pictures/hybrid
       thzjax show paper-a --set absorption=p676 freq_hz=3e11 --user 2 --grid 40
+      thzjax show --config runs/demo/config.json
 
     Args:
       preset: scenario.
@@ -34,24 +47,24 @@ def show(
       user: who is looked at and moves, from 1; default the one whom the design serves best.
       drop: which held-out channel, from 0.
       grid: cells of a map along its longer side.
+      config: take the scenario of a run's config.json instead of a preset.
       out: folder for the pictures, PNG and SVG; default pictures/PRESET.
-      json: write the numbers there as a JSON object.
+      json: write the numbers as a JSON object to this file; "-" is the standard output.
       overrides: options of the scenario, such as pattern_threshold=3.
     """
-    from thzjax.experiment.overrides import apply_overrides
     from thzjax.experiment.show import study
-    from thzjax.experiment.show_pictures import write_numbers, write_pictures
-    from thzjax.systems.scenario import preset as find
+    from thzjax.experiment.show_pictures import write_pictures
 
-    scenario = apply_overrides(find(preset), overrides)
-    say = progress("showing")
+    name, scenario = scenario_of(preset, config, overrides)
+    folder = out or Path("pictures") / name
+    check_writable(json, folder=folder)
     if method is None:
         method = "alternating" if "min_sinr" in scenario.constraints else "wmmse_sum/focused"
-    seen, rates, bound = study(scenario, method, user, drop, grid, say)
-    folder = out or Path("pictures") / preset
-    text, numbers = write_pictures(scenario, seen, rates, bound, folder, say)
-    print(text)
-    print(f"pictures: {folder}")
-    if json:
-        write_numbers(numbers, json)
+    told = progress("showing")
+    seen, rates, bound = study(scenario, method, user, drop, grid, told)
+    text, numbers = write_pictures(scenario, seen, rates, bound, folder, told)
+    say = printer(json)
+    say(text)
+    say(f"pictures: {folder}")
+    write_json(numbers, json)
     return OK

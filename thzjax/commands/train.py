@@ -2,12 +2,23 @@
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import tyro
+from typing import TYPE_CHECKING, Any
 
 from thzjax.commands.judge import write_report
-from thzjax.commands.shared import FAILED, OK, Overrides, channels_for, progress, say
+from thzjax.commands.shared import (
+    FAILED,
+    OK,
+    Config,
+    Json,
+    Overrides,
+    Preset,
+    channels_for,
+    check_writable,
+    printer,
+    progress,
+    say,
+    write_json,
+)
 from thzjax.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    preset: Annotated[str | None, tyro.conf.Positional] = None,
+    preset: Preset = None,
     /,
     agent: str = "ppo",
     configuration: str = "default",
@@ -26,7 +37,7 @@ def train(
     out: Path | None = None,
     quick: bool = False,
     resume: Path | None = None,
-    config: Path | None = None,
+    config: Config = None,
     overrides: Overrides = (),
     seeds: int = 1,
     sweep: tuple[str, ...] = (),
@@ -39,8 +50,14 @@ def train(
     process_id: int | None = None,
     initialization_timeout: int = 300,
     env_chunk: int | None = None,
+    tensorboard: bool = False,
+    json: Json = None,
 ) -> int:
     """Train a learner on a preset, then judge it beside the classical designs and write a report.
+
+    Ctrl-C saves and stops with status 130, SIGTERM (what a scheduler sends before it takes the machine back) with 143;
+    --resume goes on to the same final numbers. While it goes on, `thzjax watch RUN` shows it in another terminal, and
+    the learning curve is drawn in figures/learning.png.
 
     Examples:
       thzjax train paper-a --agent ppo --seed 0 --out runs/demo
@@ -53,11 +70,9 @@ def train(
       thzjax train paper-a --seeds 3 --sweep actor_rate=1e-2,1e-3,1e-4 critic_rate=2e-2,2e-3,2e-4
       thzjax train paper-a --agent dppo
       thzjax train paper-a --agent apg --set num_envs=16384 --env-chunk 1024
+      thzjax train --config runs/demo/config.json --set seed=1 --out runs/again
       thzjax train --resume runs/demo
       thzjax train paper-a --workers 4 --distributed --coordinator 10.0.0.1:29500 --num-processes 2 --process-id 0
-
-    Ctrl-C saves and stops with status 130, SIGTERM (what a scheduler sends before it takes the machine back) with 143;
-    --resume goes on to the same final numbers. Status 1: training failed, as on a full disk; 2: bad input.
 
     Args:
       preset: scenario to train on; `thzjax info` lists them.
@@ -71,8 +86,8 @@ def train(
       steps: environment steps; default by configuration.
       out: run folder to make; default runs/PRESET-AGENT-SEED, or runs/PRESET-AGENT of several runs.
       quick: a run of about a minute, report included, for trying things.
-      resume: run folder to go on with; takes no other option but --devices, --report and those of several
-        processes.
+      resume: run folder to go on with; takes no other option but --devices, --report, --json, --tensorboard and those
+        of several processes.
       config: a config.json to start from instead of a preset.
       overrides: options of the scenario or learner, such as power_w=0.01 learner.clip=0.1.
       seeds: train so many seeds side by side in one program, from --seed on.
@@ -90,20 +105,31 @@ def train(
       initialization_timeout: seconds to wait for the other processes.
       env_chunk: simulate and differentiate at most so many environments at a time, the others after them, where a
         batch is larger than memory; default all at once.
+      tensorboard: also write event files for TensorBoard into the run folder; `thzjax watch RUN --tensorboard` does so
+        for any run. Needs the extra: pip install "thzjax[tensorboard]".
+      json: write the rows of the final table as a JSON list to this file; "-" is the standard output.
     """
     from thzjax.distributed import Elsewhere, first, member, part
 
+    if json is not None and not report:
+        raise ConfigError("--json writes what the report judges: leave out --no-report, or leave out --json")
+    check_writable(json)
     with member(distributed, coordinator, num_processes, process_id, initialization_timeout):
+        from thzjax.experiment.live import LearningPicture
         from thzjax.experiment.memory import TooLarge
-        from thzjax.experiment.progress import TrainingProgress
+        from thzjax.experiment.progress import Several, TrainingProgress
+        from thzjax.experiment.tensorboard import EventFiles, require_tensorboard
         from thzjax.experiment.train import STOPS, Diverged, Unwritable, run_together
 
+        if tensorboard:
+            require_tensorboard()
         if env_chunk is not None:
             overrides = (*overrides, f"learner.env_chunk={env_chunk}")
         given = (agent, configuration, handler, seed, steps, quick, policy, workers)
         folder, runs = _runs_to_train(preset, given, out, resume, config, overrides, seeds, sweep, devices)
+        followers = [TrainingProgress(), LearningPicture(folder), *([EventFiles(list(runs))] if tensorboard else [])]
         try:
-            status = run_together(list(runs.values()), list(runs), TrainingProgress(), devices)
+            status = run_together(list(runs.values()), list(runs), Several(followers), devices)
         except TooLarge:
             if resume is None:
                 shutil.rmtree(folder)  # made a moment ago, and nothing in it has begun
@@ -121,9 +147,9 @@ def train(
         return status
     say(f"trained: {folder}")
     if report and len(runs) == 1:
-        write_report([folder], channels_for(runs[folder]))
+        write_report([folder], channels_for(runs[folder]), json)
     elif report:
-        _judge_runs(folder, channels_for(next(iter(runs.values()))))
+        _judge_runs(folder, channels_for(next(iter(runs.values()))), json)
     return OK
 
 
@@ -172,12 +198,14 @@ def _runs_to_train(
     return folder, create_runs(folder, run, seeds, sweep, devices)
 
 
-def _judge_runs(folder: Path, channels: int) -> None:
+def _judge_runs(folder: Path, channels: int, json: Path | None) -> None:
     from thzjax.experiment.summary import judge_runs
     from thzjax.experiment.tables import comparison_table
 
     figures, result = judge_runs(folder, channels, progress("judging"))
+    tell = printer(json)
     for path in figures:
-        print(f"figure: {path}")
+        tell(f"figure: {path}")
     if result is not None:
-        print(comparison_table(result.rows))
+        tell(comparison_table(result.rows))
+    write_json([] if result is None else result.rows, json)

@@ -27,6 +27,7 @@ from thzjax.experiment.evaluation import (
     time_rule,
 )
 from thzjax.experiment.learned import learned_rules
+from thzjax.experiment.progress import paced
 from thzjax.physics.beampattern import beam_pattern, pattern_grid, transmit_covariance
 from thzjax.physics.link import by_user
 from thzjax.systems.base import Design
@@ -105,11 +106,11 @@ def compare(
     # Of several seeds each is a rule of its own; they share their compilation.
     single = {(*name, i): rule for name, of_seeds in everyone.items() for i, rule in enumerate(of_seeds)}
     compiled = compile_rules(single, params, channels, key, say)
-    for method, surface in everyone:
+    there = [name for name in everyone if (*name, 0) in compiled]
+    tell = paced(say, len(there))
+    for done, (method, surface) in enumerate(there):
         of_seeds = [rule for name, rule in compiled.items() if name[:2] == (method, surface)]
-        if not of_seeds:
-            continue
-        say(f"{method}, {surface} surface")
+        tell(f"{method}, {surface} surface", done)
         designs, times = zip(*(time_rule(rule, params, channels, key) for rule in of_seeds), strict=True)
         judged = [jax.tree.map(np.asarray, judge_compiled(system, params, channels, design)) for design in designs]
         judgement = judged[0] if len(judged) == 1 else jax.tree.map(lambda *x: np.stack(x), *judged)

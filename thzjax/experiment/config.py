@@ -75,6 +75,7 @@ class RunConfig:
     learner: LearnerConfig = PPOConfig()
 
     def __post_init__(self) -> None:
+        preset(self.preset)  # it names folders
         if self.agent not in AGENTS:
             raise ConfigError(f"agent {self.agent!r} is unknown: use one of {', '.join(AGENTS)}")
         kind = AGENTS[self.agent]

@@ -1,11 +1,12 @@
 """Judging designs, classical or learned, by the same outcome on the same held-out channels."""
 
+import contextlib
 import dataclasses
 import functools
 import os
 import statistics as pystatistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from thzjax.beamforming.gradient import refine
 from thzjax.beamforming.subspace import compact, lift
 from thzjax.envs.environment import Environment
 from thzjax.errors import ConfigError
+from thzjax.experiment.progress import SECONDS_BETWEEN_LINES, paced
 from thzjax.experiment.statistics import mean_interval
 from thzjax.numeric import hermitian, matmul
 from thzjax.systems.base import Design, holds, satisfied
@@ -198,6 +200,18 @@ class ComposedRule:
         return self.design.beams(self.system, params, seen, phase)
 
 
+@contextlib.contextmanager
+def compilers() -> Iterator[ThreadPoolExecutor]:
+    """Threads to compile on; when the block is broken off, as by Ctrl-C, what has not begun to compile never does."""
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
 def compile_rules(
     rules: dict[Any, DesignRule], params: Any, channels: Any, key: Array, say: Callable[[str], None]
 ) -> dict[Any, DesignRule]:
@@ -214,7 +228,7 @@ def compile_rules(
         except ConfigError as refusal:
             return say(f"left out: {refusal}")
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with compilers() as pool:
 
         def compiling(function: Callable, *args: Any) -> Future:
             return pool.submit(lambda: jax.jit(function).lower(*args).compile())
@@ -241,7 +255,11 @@ def compile_rules(
             return lambda params, channels, key: second[0](params, *first(params, channels, key))
 
         waiting = {name: refusing(functools.partial(parts, rule)) for name, rule in rules.items()}
-        ready = {n: refusing(functools.partial(joined, rules[n], w)) for n, w in waiting.items() if w is not None}
+        tell, ready = paced(say, len(rules), every_s=SECONDS_BETWEEN_LINES), {}
+        for i, (name, parts_of) in enumerate(waiting.items()):
+            tell("compiling", i)
+            if parts_of is not None:
+                ready[name] = refusing(functools.partial(joined, rules[name], parts_of))
     return {name: rule for name, rule in ready.items() if rule is not None}
 
 

@@ -1,7 +1,7 @@
 """Where each constraint of a scenario binds and where it is slack, and what physics rules out."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -16,9 +16,10 @@ from thzjax.beamforming.score import finished
 from thzjax.beamforming.subspace import compact
 from thzjax.experiment.compare import HELD_OUT_SEED
 from thzjax.experiment.evaluation import HELD_OUT, draw_channels, stream_key
+from thzjax.experiment.progress import paced
 from thzjax.experiment.tables import feasibility_table
 from thzjax.systems.base import Design, holds
-from thzjax.systems.scenario import build, preset
+from thzjax.systems.scenario import Scenario, build
 
 CHANNELS = 16
 BINDS = 0.01
@@ -115,20 +116,50 @@ def ruled_out(system: Any, params: Any, channels: Any) -> list[str]:
     return sentences
 
 
-def report_lines(name: str, say: Callable[[str], None]) -> Iterator[str]:
-    """The study of one preset as text, line by line as it becomes known."""
-    system, params = build(preset(name))
+class Study(NamedTuple):
+    """What is possible in a scenario.
+
+    Attributes:
+      ruled_out: sentences about what physics forbids.
+      binding: which constraints bind at the reference.
+      designs: by design and constraint (mean slack, share of the channels that violate it), as judged.
+    """
+
+    ruled_out: list[str]
+    binding: Binding
+    designs: dict[str, dict[str, tuple[float, float]]]
+
+    def numbers(self) -> dict[str, Any]:
+        """The same for JSON."""
+        slack = {
+            design: {name: {"mean_slack": mean, "violated": violated} for name, (mean, violated) in values.items()}
+            for design, values in self.designs.items()
+        }
+        return {"channels": CHANNELS, "ruled_out": self.ruled_out, **self.binding._asdict(), "designs": slack}
+
+
+def study(scenario: Scenario, say: Callable[[str], None]) -> Study:
+    """What physics rules out, which constraints bind, and what some designs leave of each, on held-out channels."""
+    system, params = build(scenario)
     channels = draw_channels(system, params, CHANNELS, HELD_OUT_SEED)
     key = stream_key(HELD_OUT_SEED, HELD_OUT)
-    yield f"\nfeasibility, on {CHANNELS} held-out channels"
-    for sentence in ruled_out(system, params, channels):
-        yield f"  {sentence}"
-    say("the reference, with every constraint and without each of them")
+    forbidden = ruled_out(system, params, channels)
+    tell = paced(say, 2, "steps")
+    tell("the reference, with every constraint and without each of them", 0)
     found = binding(system, params, channels, key)
-    missed = f", none on {100 * found.infeasible:.0f} % of the channels" if found.infeasible else ""
-    yield f"  reference (gradient ascent, {len(STARTS)} starts): {found.rate:.2f} bit/s/Hz{missed}"
-    say("other designs")
-    others = slack_of_designs(system, params, channels, key)
-    others = {"reference": {c: (found.slack[c], 0.0) for c in found.slack}} | others
-    yield "\n  mean slack of each constraint (0: at its limit), and the share of channels that violate it"
-    yield feasibility_table(found.gains, others, BINDS)
+    tell("other designs", 1)
+    return Study(forbidden, found, slack_of_designs(system, params, channels, key))
+
+
+def report_lines(found: Study) -> list[str]:
+    """A study as text."""
+    rate, infeasible, gains, slack = found.binding
+    missed = f", none on {100 * infeasible:.0f} % of the channels" if infeasible else ""
+    designs = {"reference": {name: (value, 0.0) for name, value in slack.items()}} | found.designs
+    return [
+        f"\nfeasibility, on {CHANNELS} held-out channels",
+        *(f"  {sentence}" for sentence in found.ruled_out),
+        f"  reference (gradient ascent, {len(STARTS)} starts): {rate:.2f} bit/s/Hz{missed}",
+        "\n  mean slack of each constraint (0: at its limit), and the share of channels that violate it",
+        feasibility_table(gains, designs, BINDS),
+    ]

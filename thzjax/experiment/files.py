@@ -1,25 +1,43 @@
 """Files that are either whole or absent, and records that survive a kill."""
 
+import errno
 import json
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk that takes no more."""
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file through a neighbour and a rename, flushed to disk: a reader sees the old or the new one."""
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file through a neighbour and a rename, flushed to disk: a reader sees the old or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     neighbour = path.with_name(path.name + ".tmp")
     try:
-        with neighbour.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with neighbour.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
     except OSError:
         neighbour.unlink(missing_ok=True)  # on a full disk it takes what little is left
         raise
     neighbour.replace(path)
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON to be read by people too; JSON has no infinity and no NaN: they are null."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(each) for each in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(plain(value), indent=2, allow_nan=False)
 
 
 def append_record(path: Path, record: dict[str, Any]) -> None:

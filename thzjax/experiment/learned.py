@@ -32,15 +32,25 @@ def runs_in(folder: Path) -> dict[str, list[Path]]:
     """The runs of a folder by label: of one trained alone, itself.
 
     Raises:
-      ConfigError: a list of runs that cannot be read.
+      ConfigError: a list of runs that cannot be read, that is empty, or that names what is not in the folder.
     """
     if not (folder / TOGETHER).exists():
         return {"": [folder]}
     try:
         labels = json.loads((folder / TOGETHER).read_text(encoding="utf-8"))
-        return {label: [folder / name for name in names] for label, names in labels.items()}
-    except (json.JSONDecodeError, AttributeError, TypeError) as error:
+        runs = {label: [folder / _inside(name) for name in names] for label, names in labels.items()}
+    except (ValueError, AttributeError, TypeError) as error:
         raise ConfigError(f"{folder / TOGETHER} is not a list of runs ({error})") from None
+    if not runs or not all(runs.values()):
+        raise ConfigError(f"{folder / TOGETHER} names no runs: put back a copy of it")
+    return runs
+
+
+def _inside(name: str) -> str:
+    """The name of a folder right inside another one, which a list from elsewhere need not hold."""
+    if name in ("", ".", "..") or "\0" in name or Path(name).name != name:
+        raise ValueError(f"{name!r} is not the name of a run in it")
+    return name
 
 
 def policy_names(folders: Sequence[Path]) -> dict[str, list[Path]]:

@@ -14,6 +14,7 @@ from thzjax.errors import ConfigError
 from thzjax.experiment.config import read_config
 from thzjax.experiment.evaluation import PolicyRule
 from thzjax.experiment.learner import Learner, load_weights, make_learner
+from thzjax.experiment.progress import paced
 from thzjax.exported import checked_arrays, export_program, load_exported, one_line, refuse_richer
 from thzjax.systems.base import Design
 
@@ -151,16 +152,18 @@ def design_file(run: Path, source: Path, target: Path, say: Callable[[str], None
     policy = load_exported(run) if run.is_file() else load_policy(run, checkpoint=checkpoint)
     total = len(next(iter(channels.values())))
     size = min(BATCH, total)
-    parts = []
+    parts, tell = [], paced(say, total, "channels")
     for start in range(0, total, size):
         # The last batch is filled up, so that one compiled program serves all.
         index = np.minimum(np.arange(start, start + size), total - 1)
         design = policy({name: array[index] for name, array in channels.items()})
         arrays = np.asarray(design.beamformer), np.asarray(design.reflection)
         parts.append(tuple(array[: total - start] for array in arrays))
-        say(f"{min(start + size, total)} of {total} channels")
+        tell("designs", min(start + size, total))
     beamformer, reflection = (np.concatenate(part) for part in zip(*parts, strict=True))
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as file:
+    aside = target.with_name(target.name + ".tmp")
+    with aside.open("wb") as file:
         np.savez(file, beamformer=beamformer, reflection=reflection)
+    aside.replace(target)
     return total

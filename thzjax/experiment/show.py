@@ -13,6 +13,7 @@ from jax import Array
 from thzjax.errors import ConfigError
 from thzjax.experiment.compare import HELD_OUT_SEED
 from thzjax.experiment.evaluation import HELD_OUT, DesignRule, classical_rules, judge, stream_key
+from thzjax.experiment.progress import paced
 from thzjax.systems.base import Design
 from thzjax.systems.layout import Layout
 from thzjax.systems.scenario import Scenario, build
@@ -116,12 +117,13 @@ def study(
     _, _, places = room(layout, cells, height)
     inside = view(system).in_front(params, places, NEAREST_M)
     rates = np.full(inside.shape, np.nan)
+    tell = paced(say, inside.size, "places")
     for i in range(len(y)):
         wanted = jnp.asarray(np.where(inside[i, :, None], places[i], np.asarray(home[k])), home.dtype)
         _, rate = _designed(system, rule, params, keys, home, jnp.asarray(k), wanted)
         rates[i] = np.where(inside[i], np.asarray(rate), np.nan)
         if (i + 1) % max(len(y) // 6, 1) == 0:
-            say(f"{method} with user {k + 1} at {(i + 1) * len(x)} of {inside.size} places")
+            tell(f"{method} with user {k + 1} all over the room", (i + 1) * len(x))
     seen = Drop(system, params, channels, design, layout, k)
     bound = None
     if hasattr(view(system), "sense_at"):

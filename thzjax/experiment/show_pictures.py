@@ -1,7 +1,5 @@
 """A drop's pictures, and the files that `thzjax show` writes."""
 
-import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from thzjax import plotting
-from thzjax.experiment.files import write_atomically
+from thzjax.experiment.progress import paced
 from thzjax.experiment.show import Drop, RoomMap, Say
 from thzjax.experiment.show_numbers import (
     Air,
@@ -85,10 +83,10 @@ def write_pictures(
     say("link budgets and radiated fields")
     budgets, spectrum = waterfalls(seen), air(scenario, seen)
     drawn = drawings(seen, budgets, rates, bound, spectrum)
-    files = []
+    files, tell = [], paced(say, len(drawn))
     for i, (name, draw) in enumerate(drawn.items()):
         if i % 4 == 0:
-            say(f"pictures {i + 1} to {min(i + 4, len(drawn))} of {len(drawn)}")
+            tell("pictures", i)
         files += [str(path) for path in plotting.save(draw(), folder / name)]
     errors = angle_errors(seen)
     outcome = seen.system.outcome(seen.params, seen.channels, seen.design)
@@ -136,16 +134,3 @@ def _lines(
         windows = ", ".join(f"{low / 1e9:.0f} to {high / 1e9:.0f}" for low, high in spectrum.windows) or "none"
         lines.append(f"windows round the carrier, {_limit_text(spectrum)} at most [GHz]: {windows}")
     return lines
-
-
-def write_numbers(numbers: dict[str, Any], path: Path) -> None:
-    """The numbers behind the pictures as a JSON object; what is infinite is none."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: plain(each) for key, each in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [plain(each) for each in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    write_atomically(path, json.dumps(plain(numbers), indent=2) + "\n")

@@ -20,8 +20,9 @@ from thzjax.experiment.compare import (
 )
 from thzjax.experiment.config import RunConfig, read_config
 from thzjax.experiment.evaluation import Judgement
-from thzjax.experiment.files import read_records, write_atomically
+from thzjax.experiment.files import json_text, read_records, write_atomically
 from thzjax.experiment.learned import policy_names, runs_in
+from thzjax.experiment.live import seed_records
 from thzjax.experiment.overrides import to_json
 from thzjax.experiment.report import PatternData, ReportData, findings, write
 from thzjax.experiment.sweep import curves
@@ -40,7 +41,7 @@ A design that does not exist on a system (zero forcing below full rank) is left 
 
 def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
     """The rows of a comparison as a JSON list of objects."""
-    write_atomically(path, json.dumps(rows, indent=2) + "\n")
+    write_atomically(path, json_text(rows) + "\n")
 
 
 def write_figures(result: Comparison, folder: Path) -> list[Path]:
@@ -72,15 +73,7 @@ def write_sweep(rows: list[dict[str, Any]], name: str, values: Sequence[str], fo
 
 def write_seed_curves(folder: Path) -> list[Path]:
     """Draw the learning curves of runs side by side into their folder, as PNG and SVG."""
-    curves = {}
-    for label, runs in runs_in(folder).items():
-        records = [read_records(run / "metrics.jsonl") for run in runs]
-        steps = [record["env_steps"] for record in max(records, key=len)]
-        values = np.full((len(runs), len(steps)), np.nan)
-        for row, of_run in zip(values, records, strict=True):
-            row[: len(of_run)] = [record["validation/rate_feasible"] for record in of_run]
-        curves[label or ("one run" if len(values) == 1 else f"{len(values)} seeds")] = (np.array(steps, float), values)
-    return list(plotting.save(plotting.seed_curves(curves), folder / "learning_curves"))
+    return list(plotting.save(plotting.seed_curves(seed_records(folder)), folder / "learning_curves"))
 
 
 def judge_runs(folder: Path, num_channels: int, say: Say) -> tuple[list[Path], Comparison | None]:

@@ -1,10 +1,9 @@
 """Every method along one parameter of the scenario, on the same channel keys, as one program where shapes allow."""
 
 import dataclasses
+import functools
 import itertools
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,18 @@ import numpy as np
 from thzjax.beamforming.anchors import anchor_rates, refuse_impossible
 from thzjax.errors import ConfigError
 from thzjax.experiment.compare import Say
-from thzjax.experiment.evaluation import HELD_OUT, DesignRule, classical_rules, draw_channels, judge, stream_key
+from thzjax.experiment.evaluation import (
+    HELD_OUT,
+    DesignRule,
+    classical_rules,
+    compilers,
+    draw_channels,
+    judge,
+    stream_key,
+)
 from thzjax.experiment.learned import learned_rules
 from thzjax.experiment.overrides import apply_overrides
+from thzjax.experiment.progress import paced
 from thzjax.experiment.statistics import mean_interval
 from thzjax.systems.base import Design
 from thzjax.systems.scenario import Scenario, build
@@ -97,16 +105,25 @@ def points(
     scenarios = [apply_overrides(scenario, setting) for setting in settings]
     built = [build(point) for point in scenarios]
     classical_rules(built[0][0], methods)
-    groups = itertools.groupby(zip(values, scenarios, built, strict=True), key=lambda point: point[2][0])
-    for system, group in groups:
-        here = list(group)
+    every = zip(values, scenarios, built, strict=True)
+    groups = [list(group) for _, group in itertools.groupby(every, key=lambda point: point[2][0])]
+    tell = None
+    for number, here in enumerate(groups):
+        system = here[0][2][0]
         rules = {pair: [rule] for pair, rule in classical_rules(system, methods).items()}
         # Called what they are called at every value, also at the one that they were trained on.
         for (label, surface), of_seeds in learned_rules(folders, here[0][1]).items():
             rules[label.replace(", trained elsewhere", ""), surface] = of_seeds
+        tell = tell or paced(say, len(groups) * len(rules))
+        programs = functools.partial(_before, tell, number * len(rules))
         yield from _one_program(
-            system, [(v, params) for v, _, (_, params) in here], num_channels, seed, say, rules, name
+            system, [(v, params) for v, _, (_, params) in here], num_channels, seed, say, programs, rules, name
         )
+
+
+def _before(tell: Callable[[str, int], None], earlier: int, text: str, done: int) -> None:
+    """Say a text with what is done, of which `earlier` was before."""
+    tell(text, earlier + done)
 
 
 def _one_program(
@@ -115,6 +132,7 @@ def _one_program(
     num_channels: int,
     seed: int,
     say: Say,
+    tell: Callable[[str, int], None],
     rules: Mapping[tuple[str, str], Sequence[DesignRule]],
     name: str,
 ) -> Iterator[Point]:
@@ -132,13 +150,14 @@ def _one_program(
             refused[i] = str(refusal)
         for label, rates in anchor_rates(system, here[i][1], drops).items():
             yield Point(value, label, "anchor", np.asarray(rates), np.zeros(num_channels, bool))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with compilers() as pool:
         # Compiled beside each other and while the first ones run: at large sizes compiling takes longer than running.
         compiled = {
             pair: pool.submit(_compile, system, of_seeds, key, stacked, channels) for pair, of_seeds in rules.items()
         }
-        for (method, surface), program in compiled.items():
-            say(f"{method}, {surface} surface, {name}={values[0]}" + (f" to {values[-1]}" if len(values) > 1 else ""))
+        where = f"{name}={values[0]}" + (f" to {values[-1]}" if len(values) > 1 else "")
+        for done, ((method, surface), program) in enumerate(compiled.items()):
+            tell(f"{method}, {surface} surface, {where}", done)
             try:
                 rates, held = program.result()(stacked, channels)
             except ConfigError as refusal:

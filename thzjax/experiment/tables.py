@@ -114,23 +114,40 @@ def feasibility_table(
     return "\n".join(f"  {line}" for line in text.splitlines())
 
 
-def preset_lines(name: str) -> list[str]:
-    """Every option of a preset by the name that --set takes, and what follows from them."""
-    from thzjax.experiment.config import resolve
-    from thzjax.experiment.overrides import flatten, to_json
+def scenario_numbers(scenario: Any) -> dict[str, Any]:
+    """What follows from a scenario's options: noise power [W] and absorption [1/m], also of the standard atmosphere."""
     from thzjax.systems.medium import absorption_per_m, noise_w, standard_absorption_per_m
-    from thzjax.systems.scenario import preset
 
-    scenario = preset(name)
-    options = flatten(to_json(resolve(name)))
-    lines = [f"{option} = {'none' if value is None else value}" for option, value in options.items()]
-    standard = standard_absorption_per_m(scenario.freq_hz)
+    return {
+        "noise_w": float(noise_w(scenario)),
+        "absorption": scenario.absorption,
+        "absorption_per_m": float(absorption_per_m(scenario)),
+        "standard_absorption_per_m": standard_absorption_per_m(scenario.freq_hz),
+    }
+
+
+def option_lines(run: Any, numbers: Mapping[str, Any]) -> list[str]:
+    """Every option of a run by the name that --set takes, and the numbers that follow from its scenario."""
+    from thzjax.experiment.overrides import flatten, to_json
+
+    lines = [f"{name} = {'none' if value is None else value}" for name, value in flatten(to_json(run)).items()]
+    standard = numbers["standard_absorption_per_m"]
     beside = "" if standard is None else f"; ITU-R P.676-13 in standard air: {standard:.4g} 1/m"
-    lines.append(f"# noise power: {noise_w(scenario):.3e} W")
-    return [
-        *lines,
-        f"# absorption at the carrier: {absorption_per_m(scenario):.4g} 1/m ({scenario.absorption}){beside}",
-    ]
+    lines.append(f"# noise power: {numbers['noise_w']:.3e} W")
+    here = f"{numbers['absorption_per_m']:.4g} 1/m ({numbers['absorption']})"
+    return [*lines, f"# absorption at the carrier: {here}{beside}"]
+
+
+def runs_table(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Runs, one a line: what each is, how far it is, whether it goes on, and its last feasible rate [bit/s/Hz]."""
+    lines = []
+    for run in runs:
+        share = f"{run['env_steps']:,} of {run['steps']:,}" if run["steps"] else "-"
+        rate = "-" if run["feasible_rate"] is None else f"{run['feasible_rate']:.3f}"
+        name = run["agent"] and f"{run['agent']}, {run['policy']}"
+        lines.append([run["folder"], name, run["preset"], str(run["seed"]), share, run["state"], rate])
+    heads = ["run", "agent", "preset", "seed", "environment steps", "  state", "feasible"]
+    return _text(heads, [[*line[:5], f"  {line[5]}", line[6]] for line in lines], 3)
 
 
 def budget_table(

@@ -1,7 +1,6 @@
 """The training loop: compiled chunks with a thin host loop that logs, saves and can be interrupted between them."""
 
 import contextlib
-import errno
 import json
 import math
 import platform
@@ -20,8 +19,9 @@ from thzjax import distributed
 from thzjax.errors import ConfigError
 from thzjax.experiment.checkpoint import SCORE, Checkpoints
 from thzjax.experiment.config import RunConfig, config_json
-from thzjax.experiment.files import append_record, read_records, rewrite_records, write_atomically
+from thzjax.experiment.files import FULL, append_record, read_records, rewrite_records, write_atomically
 from thzjax.experiment.learned import TOGETHER, write_together
+from thzjax.experiment.lock import LOCK, hold
 from thzjax.experiment.memory import check_fits
 from thzjax.experiment.sweep_spec import parse_sweep
 from thzjax.experiment.together import expand, make_together
@@ -29,7 +29,6 @@ from thzjax.parallel import all_rows, own_rows
 
 STOPS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 """Exit status after a signal that stops a run between two chunks: Ctrl-C, and what a scheduler sends."""
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Diverged(RuntimeError):
@@ -63,7 +62,7 @@ def refuse_existing(folder: Path) -> None:
     Raises:
       ConfigError: it exists and is not empty.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir())):
         begun = (folder / "config.json").exists() or (folder / TOGETHER).exists()
         way = f"go on with it by `thzjax train --resume {folder}`" if begun else "delete it (it holds no run)"
         raise ConfigError(f"{folder} exists: choose another --out, or {way}")
@@ -77,10 +76,12 @@ def create_run_folder(folder: Path, config: RunConfig) -> None:
     """
     refuse_existing(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(
-        folder / "environment.json", json.dumps(environment_record() | {"seed": config.seed}, indent=2) + "\n"
-    )
-    write_atomically(folder / "config.json", config_json(config))
+    with hold(folder):
+        refuse_existing(folder)  # another process may have been quicker
+        write_atomically(
+            folder / "environment.json", json.dumps(environment_record() | {"seed": config.seed}, indent=2) + "\n"
+        )
+        write_atomically(folder / "config.json", config_json(config))
 
 
 def create_runs(
@@ -281,6 +282,7 @@ def _on_disk(runs: Sequence[_Run]) -> Iterator[None]:
 def _open(runs: Sequence[_Run], stack: contextlib.ExitStack) -> None:
     with _on_disk(runs):
         for run in runs:
+            stack.enter_context(hold(run.folder))
             run.checkpoints = stack.enter_context(Checkpoints(run.folder))
 
 

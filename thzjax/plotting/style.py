@@ -171,6 +171,14 @@ def to_svg(figure: "Figure", prefix: str = "", label: str = "") -> str:
     return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"' if label else "<svg", 1)
 
 
+@styled
+def to_png(figure: "Figure", dots_per_inch: int = 150) -> bytes:
+    """The figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dots_per_inch)
+    return buffer.getvalue()
+
+
 def to_rgb(figure: "Figure") -> np.ndarray:
     """The figure as pixels, uint8 `[height, width, 3]`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -182,10 +190,12 @@ def to_rgb(figure: "Figure") -> np.ndarray:
 
 @styled
 def save(figure: "Figure", path_without_suffix: str | Path) -> tuple[Path, Path]:
-    """Write `.png` (150 dots per inch) and `.svg`; returns both paths."""
+    """Write `.png` (150 dots per inch) and `.svg`, each whole or not at all; returns both paths."""
     stem = Path(path_without_suffix)
     stem.parent.mkdir(parents=True, exist_ok=True)
     png, svg = stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".svg")
-    figure.savefig(png, format="png", dpi=150)
-    svg.write_text(_svg(figure, stem.name), encoding="utf-8")
+    for path, content in ((png, to_png(figure)), (svg, _svg(figure, stem.name).encode())):
+        aside = path.with_name(path.name + ".tmp")
+        aside.write_bytes(content)
+        aside.replace(path)
     return png, svg
