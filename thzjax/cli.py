@@ -14,6 +14,7 @@ import tyro
 
 from thzjax.commands import COMMANDS
 from thzjax.commands.cache import keep_compiled
+from thzjax.commands.extensions import import_extensions
 from thzjax.commands.shared import BAD_INPUT, OK, say
 from thzjax.errors import ConfigError
 
@@ -31,12 +32,14 @@ def _parse(args: list[str] | None) -> Callable[[], int]:
 
         return wrapper
 
+    args = import_extensions(sys.argv[1:] if args is None else args)
     try:
         with contextlib.redirect_stderr(complaint):
             tyro.extras.subcommand_cli_from_dict(
                 {name: defer(command) for name, command in COMMANDS.items()},
                 prog="thzjax",
-                description="Terahertz links that communicate and sense at once, with a reflecting surface.",
+                description="Terahertz links that communicate and sense at once, with a reflecting surface. "
+                "--import MODULE, anywhere: a module of yours that adds presets, constraints, designs, maps, learners.",
                 args=args,
             )
     except SystemExit as stop:
