@@ -22,7 +22,7 @@ def policy(
       thzjax policy runs/demo --export demo.policy
       thzjax policy demo.policy --channels channels.npz --out designs.npz
 
-    From Python: thzjax.experiment.policy.load_policy, thzjax.exported.load_exported.
+    From Python: thzjax.load_policy; where flax is not wanted, thzjax.exported.load_exported.
 
     Args:
       run: run folder, or a file that --export wrote.
