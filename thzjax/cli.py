@@ -18,6 +18,7 @@ import tyro
 from thzjax import __version__
 from thzjax.commands import COMMANDS
 from thzjax.commands.cache import keep_compiled
+from thzjax.commands.extensions import import_extensions
 from thzjax.commands.help import example_text, overview, paragraphs
 from thzjax.commands.shared import BAD_INPUT, FAILED, INTERRUPTED, OK, say
 from thzjax.errors import ConfigError
@@ -40,7 +41,7 @@ NOT_THE_NAME = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM
 
 def _parse(args: Sequence[str] | None) -> Callable[[], int]:
     """The command to run; a bad argument is one line and status 2."""
-    name, *rest = (sys.argv[1:] if args is None else args) or [""]
+    name, *rest = import_extensions(sys.argv[1:] if args is None else args) or [""]
     if name in ("-h", "--help"):
         print(overview(COMMANDS))
         raise SystemExit(OK)

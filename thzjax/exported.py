@@ -18,6 +18,8 @@ from jax.typing import ArrayLike
 
 from thzjax.errors import ConfigError
 
+__all__ = ["Beams", "ExportedPolicy", "load_exported"]
+
 FORMAT = 1
 OPTIONAL = ("user_position_m",)
 """What no design looks at."""

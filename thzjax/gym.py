@@ -14,9 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thzjax.envs.actions import Residual, Structured
 from thzjax.envs.environment import Environment, State, Step
-from thzjax.envs.observations import StructuredObservation
+from thzjax.envs.maps import BUILT_IN, MAPS
 from thzjax.errors import ConfigError
 from thzjax.experiment.overrides import apply_overrides
 from thzjax.systems.base import holds
@@ -29,7 +28,10 @@ try:
 except ImportError as error:
     raise ConfigError('gymnasium is missing: pip install "thzjax[gym]"') from error
 
-ACTIONS = {"structured": Structured, "residual": Residual}
+__all__ = ["IsacEnv", "IsacVectorEnv"]
+
+FLAT = ("structured", "residual")
+"""Of the built-in maps those whose actions and observations are flat vectors of real numbers."""
 
 
 class _Compiled:
@@ -45,18 +47,17 @@ class _Compiled:
         penalty: float,
         action_scale: float,
     ) -> None:
-        if actions not in ACTIONS:
-            raise ConfigError(f"actions={actions!r} is unknown: use one of {', '.join(ACTIONS)}")
+        usable = [name for name in MAPS if name in FLAT or name not in BUILT_IN]
+        if actions not in usable:
+            raise ConfigError(f"actions={actions!r} is unknown: use one of {', '.join(usable)}")
         if penalty < 0 or action_scale <= 0:
             raise ConfigError(
                 f"penalty={penalty:g} must not be negative, action_scale={action_scale:g} must be positive"
             )
         self.scenario = apply_overrides(find(preset), tuple(overrides))
         system, params = build(self.scenario)
-        action_map = ACTIONS[actions]()
-        env = Environment(
-            system, action_map, StructuredObservation(), horizon=horizon, meet_constraints=meet_constraints
-        )
+        action_map, observations = MAPS[actions]
+        env = Environment(system, action_map, observations, horizon=horizon, meet_constraints=meet_constraints)
         self.env, self.params = env, params
 
         def step(key: jax.Array, state: State, action: jax.Array) -> Step:
@@ -86,7 +87,7 @@ class IsacEnv(gymnasium.Env):
     Args:
       preset: scenario, as `thzjax info` lists them.
       overrides: options of the scenario, such as ("pattern_threshold=3",).
-      actions: "structured" or "residual" (`thzjax.envs.actions`).
+      actions: "structured", "residual", or a pair of flat maps of one's own, by its name in `thzjax.envs.MAPS`.
       horizon: steps on one drop; 1 gives most drops for the samples, but Gymnasium's checker refuses it.
       meet_constraints: scale every design so that the constraints that scaling can meet hold on every drop.
       penalty: price of a violation, in bit/s/Hz for each limit exceeded by its own size.

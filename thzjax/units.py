@@ -16,7 +16,7 @@ FREE_SPACE_IMPEDANCE = 376.730313412
 THERMAL_NOISE_DBM_HZ = -174.0
 """Thermal noise density at room temperature [dBm/Hz], the rounded value link budgets use."""
 
-Num = TypeVar("Num", float, Array)
+_Num = TypeVar("_Num", float, Array)
 
 
 def db_to_linear(x: ArrayLike) -> Array:
@@ -39,12 +39,12 @@ def watt_to_dbm(x: ArrayLike) -> Array:
     return 10 * jnp.log10(as_real(x)) + 30
 
 
-def db_per_km_to_per_m(x: Num) -> Num:
+def db_per_km_to_per_m(x: _Num) -> _Num:
     """Attenuation [dB/km] as a power absorption coefficient [1/m]: x ln(10)/1e4."""
     return x * (math.log(10) / 1e4)
 
 
-def per_m_to_db_per_km(x: Num) -> Num:
+def per_m_to_db_per_km(x: _Num) -> _Num:
     """Power absorption coefficient [1/m] as attenuation [dB/km]: x 1e4/ln(10)."""
     return x * (1e4 / math.log(10))
 

@@ -19,6 +19,7 @@ from thzjax.agents.unfolded_random import StochasticUnfolded, Traced
 from thzjax.envs.actions import Paper, Whole
 from thzjax.envs.entities import EntityObservation
 from thzjax.envs.environment import Environment
+from thzjax.envs.maps import BUILT_IN, MAPS
 from thzjax.errors import ConfigError
 
 LearnerConfig = PPOConfig | A2CConfig | A3CConfig | ReinforceConfig | DDPGConfig | TD3Config | SACConfig | APGConfig
@@ -54,6 +55,12 @@ AGENTS: dict[str, Kind] = {
     "sac": Kind(SACConfig, make_sac, REAL),
     "apg": Kind(APGConfig, make_apg, ("unfolded", "structured", "residual", "equivariant")),
 }
+"""Every learner by name; one added here is trained and judged as the others are."""
+
+
+def policies_of(agent: str) -> tuple[str, ...]:
+    """What an agent can learn: the policies of its kind, and every pair of maps that was added to `envs.maps.MAPS`."""
+    return AGENTS[agent].policies + tuple(name for name in MAPS if name not in BUILT_IN)
 
 
 # On 256 channels of `paper-b`, trained from the first start alone: 21.1 bit/s/Hz with one start (95.3 % of the channels

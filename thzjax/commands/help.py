@@ -71,7 +71,8 @@ def overview(commands: Mapping[str, Callable[..., Any]]) -> str:
             *table({name: summary(command) for name, command in commands.items()}),
             "",
             textwrap.fill(
-                "thzjax COMMAND --help has a command's options and examples; thzjax --version; docs/commandline.md is "
+                "thzjax COMMAND --help has a command's options and examples; thzjax --version; --import MODULE, "
+                "anywhere: a module of yours that adds presets, constraints, designs, maps or learners; docs/commandline.md is "
                 "the guide.",
                 width(),
             ),

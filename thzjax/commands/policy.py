@@ -17,7 +17,7 @@ def policy(
 ) -> int:
     """Use a trained policy on channels of your own; without --channels and --export, say what it takes.
 
-    From Python: thzjax.experiment.policy.load_policy, thzjax.exported.load_exported.
+    From Python: thzjax.load_policy; where flax is not wanted, thzjax.exported.load_exported.
 
     Examples:
       thzjax policy runs/demo

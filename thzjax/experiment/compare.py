@@ -1,7 +1,7 @@
 """Every method on the same held-out channels: the rows of a table, and what the report draws from them."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from thzjax.experiment.evaluation import (
 )
 from thzjax.experiment.learned import learned_rules
 from thzjax.experiment.progress import paced
+from thzjax.experiment.tables import comparison_table
 from thzjax.physics.beampattern import beam_pattern, pattern_grid, transmit_covariance
 from thzjax.physics.link import by_user
 from thzjax.systems.base import Design
@@ -41,7 +42,7 @@ Say = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What every method did on the held-out channels; the lists share one order.
+    """What every method did on the held-out channels; the lists share one order. Printed, it is a table.
 
     Attributes:
       rows: the table.
@@ -51,9 +52,12 @@ class Comparison:
     """
 
     rows: list[dict[str, Any]]
-    judgements: list[Judgement]
-    designs: list[Design]
-    rules: list[DesignRule]
+    judgements: list[Judgement] = dataclasses.field(repr=False)
+    designs: list[Design] = dataclasses.field(repr=False)
+    rules: list[DesignRule] = dataclasses.field(repr=False)
+
+    def __str__(self) -> str:
+        return comparison_table(self.rows)
 
 
 def default_channels(scenario: Scenario) -> int:
@@ -71,6 +75,7 @@ def compare(
     classical: bool = True,
     methods: Sequence[str] = (),
     refine: int = 0,
+    own: Mapping[str, DesignRule] | None = None,
 ) -> Comparison:
     """Judge classical designs (unless told not to) and each run's policy on `num_channels` held-out channels.
 
@@ -85,6 +90,7 @@ def compare(
       classical: judge classical designs, too.
       methods: only these, as METHOD or METHOD/SURFACE; none named means all but those by request.
       refine: judge every trained policy also with so many steps of gradient ascent after it.
+      own: design rules of one's own, by name, to judge beside the others.
 
     Raises:
       ConfigError: an unknown method, or constraints that no design can meet on any channel.
@@ -101,7 +107,8 @@ def compare(
     key = stream_key(seed, HELD_OUT)
     project = jax.jit(system.project)
     result = Comparison([], [], [], [])
-    everyone = {name: [rule] for name, rule in rules.items()} | learned
+    beside = {(name, "own"): [rule] for name, rule in (own or {}).items()} | learned
+    everyone = {name: [rule] for name, rule in rules.items()} | beside
     say(f"compiling {len(everyone)} methods")
     # Of several seeds each is a rule of its own; they share their compilation.
     single = {(*name, i): rule for name, of_seeds in everyone.items() for i, rule in enumerate(of_seeds)}
@@ -114,7 +121,7 @@ def compare(
         designs, times = zip(*(time_rule(rule, params, channels, key) for rule in of_seeds), strict=True)
         judged = [jax.tree.map(np.asarray, judge_compiled(system, params, channels, design)) for design in designs]
         judgement = judged[0] if len(judged) == 1 else jax.tree.map(lambda *x: np.stack(x), *judged)
-        row = make_row(method, surface, judgement, float(np.median(times)), (method, surface) in learned)
+        row = make_row(method, surface, judgement, float(np.median(times)), (method, surface) in beside)
         if len(judged) > 1:
             row["seed_rates"] = [float(np.mean(j.rate_feasible)) for j in judged]
         result.rows.append(row)

@@ -10,12 +10,12 @@ from thzjax.agents.apg import APGConfig
 from thzjax.agents.base import Agent
 from thzjax.agents.ppo import PPOConfig
 from thzjax.agents.primal_dual import PrimalDualConfig
-from thzjax.agents.registry import AGENTS, ALIASES, REAL, UNFOLDED_HYBRID, LearnerConfig, make_policy
+from thzjax.agents.registry import AGENTS, ALIASES, REAL, UNFOLDED_HYBRID, LearnerConfig, make_policy, policies_of
 from thzjax.agents.unfolded_random import Traced
-from thzjax.envs.actions import Paper, PaperB, Residual, Structured, Whole
-from thzjax.envs.entities import EntityObservation
+from thzjax.envs.actions import PaperB, Whole
 from thzjax.envs.environment import Environment
-from thzjax.envs.observations import PaperBObservation, PaperObservation, StructuredObservation, WholeObservation
+from thzjax.envs.maps import MAPS, Maps
+from thzjax.envs.observations import PaperBObservation, WholeObservation
 from thzjax.errors import ConfigError
 from thzjax.experiment.overrides import apply_overrides, from_json, to_json
 from thzjax.parallel import make_parallel, share
@@ -41,7 +41,8 @@ class RunConfig:
       agent: learner, from `agents.registry.AGENTS`.
       policy: what it learns: "structured" (a few numbers in the form of good designs), "residual" (corrections of a
         classical design), "paper" (paper A's networks and raw action), "equivariant" (a network for any number of
-        users and elements, with a phase for each) or "unfolded" (layers of an optimiser).
+        users and elements, with a phase for each), "unfolded" (layers of an optimiser), or a name of one's own in
+        `envs.maps.MAPS`.
       handler: "primal_dual" (constraints hold on average), "projection" (on every channel, by scaling, as far as that
         goes) or "penalty" (a fixed price on what violates).
       horizon: steps per episode.
@@ -79,10 +80,8 @@ class RunConfig:
         if self.agent not in AGENTS:
             raise ConfigError(f"agent {self.agent!r} is unknown: use one of {', '.join(AGENTS)}")
         kind = AGENTS[self.agent]
-        if self.policy not in kind.policies:
-            raise ConfigError(
-                f"{self.agent} cannot learn policy {self.policy!r}: use one of {', '.join(kind.policies)}"
-            )
+        if self.policy not in (able := policies_of(self.agent)):
+            raise ConfigError(f"{self.agent} cannot learn policy {self.policy!r}: use one of {', '.join(able)}")
         if type(self.learner) is not kind.config:
             raise ConfigError(f"{self.agent} needs {kind.config.__name__}, not {type(self.learner).__name__}")
         if self.handler not in HANDLERS:
@@ -295,18 +294,15 @@ def config_json(config: RunConfig) -> str:
 def make_environment(config: RunConfig, system: System) -> Environment:
     """The environment of a run."""
     literal_b = config.policy == "paper" and isinstance(config.scenario, HrisScenario)
-    actions, observations = {
-        "structured": (Structured(), StructuredObservation()),
-        "residual": (Residual(), StructuredObservation()),
-        "paper": (PaperB(), PaperBObservation()) if literal_b else (Paper(), PaperObservation()),
-        "equivariant": (Structured(elements=True), EntityObservation()),
+    if config.policy == "unfolded":
         # What has the exact gradient needs the design alone; what samples, how it was drawn.
-        "unfolded": (Whole() if config.agent == "apg" else Traced(), WholeObservation()),
-    }[config.policy]
+        maps = Maps(Whole() if config.agent == "apg" else Traced(), WholeObservation())
+    else:
+        maps = Maps(PaperB(), PaperBObservation()) if literal_b else MAPS[config.policy]
     return Environment(
         system=system,
-        actions=actions,
-        observations=observations,
+        actions=maps.actions,
+        observations=maps.observations,
         horizon=config.horizon,
         start="identity" if literal_b else "random",
         delayed_phases=config.policy == "paper" and not literal_b,

@@ -34,7 +34,7 @@ class Binding(NamedTuple):
     Attributes:
       rate: mean rate of the reference, infeasible channels as 0 [bit/s/Hz].
       infeasible: share of channels on which it found no feasible design.
-      gains: by constraint, relative rise of the mean rate without it (inf where there was none before).
+      gains: by relaxable constraint, relative rise of the mean rate without it (inf where there was none before).
       slack: by constraint, mean slack of the reference.
     """
 
@@ -45,7 +45,7 @@ class Binding(NamedTuple):
 
 
 def reference_gains(system: Any, params: Any, channels: Any, key: Array, steps: int = 300) -> tuple[Array, Array, Any]:
-    """(scores `[C]`, scores without each constraint `[constraints, C]`, the reference's slack), traceable.
+    """(scores `[C]`, scores without each relaxable constraint `[constraints, C]`, the reference's slack), traceable.
 
     The reference is gradient ascent from `STARTS`. Each constraint's limit is then taken away and the ascent goes on
     from the reference, as it does once more with all limits in place, so that all have had as many steps.
@@ -54,7 +54,7 @@ def reference_gains(system: Any, params: Any, channels: Any, key: Array, steps: 
     starts = [get_design(*name)(system, params, channels, key) for name in STARTS]
     starts = jax.tree.map(lambda *x: jnp.stack(x), *starts)
     design, _ = refine_best(system, params, channels, starts)
-    variants = [params] + [system.without(params, name) for name in system.constraints]
+    variants = [params] + [system.without(params, name) for name in system.relaxable]
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *variants)
 
     def again(params: Any) -> tuple[Design, Array]:
@@ -74,7 +74,7 @@ def binding(system: Any, params: Any, channels: Any, key: Array, steps: int = 30
     scores, relaxed, slack = jax.tree.map(np.asarray, _gains(system, params, channels, key, steps))
     rate = float(np.mean(np.maximum(scores, 0)))
     gains = {}
-    for name, values in zip(system.constraints, np.maximum(relaxed, 0).mean(axis=-1), strict=True):
+    for name, values in zip(system.relaxable, np.maximum(relaxed, 0).mean(axis=-1), strict=True):
         gains[name] = float(values) / rate - 1 if rate > 0 else (math.inf if values > 0 else 0.0)
     means = {name: float(np.mean(value)) for name, value in slack.items()}
     return Binding(rate, float(np.mean(scores < 0)), gains, means)

@@ -5,11 +5,14 @@ import difflib
 import functools
 import types
 import typing
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from thzjax.errors import ConfigError
 
 T = TypeVar("T")
+Overrides = Mapping[str, Any] | Iterable[str]
+"""Options by name with their values, or as `name=value` texts."""
 
 
 def _fields(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -75,7 +78,7 @@ def replace_field(config: T, name: str, value: Any) -> T:
     return dataclasses.replace(config, **{head: new})
 
 
-def apply_overrides(config: T, assignments: typing.Iterable[str]) -> T:
+def apply_overrides(config: T, assignments: Iterable[str]) -> T:
     """`config` with `name=value` assignments applied; a name may be dotted or, if unambiguous, a field's own.
 
     Raises:
@@ -89,6 +92,19 @@ def apply_overrides(config: T, assignments: typing.Iterable[str]) -> T:
         full = _full_name(name.strip(), list(leaves))
         config = replace_field(config, full, _parse(full, text, leaves[full]))
     return config
+
+
+def as_assignments(overrides: Overrides) -> tuple[str, ...]:
+    """`name=value` texts of a mapping such as {"num_users": 3, "surface_shape": (6, 6)}; texts are left as they are."""
+    if isinstance(overrides, str):
+        return (overrides,)
+    if not isinstance(overrides, Mapping):
+        return tuple(overrides)
+
+    def text(value: Any) -> str:
+        return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+    return tuple(f"{name}={text(value)}" for name, value in overrides.items())
 
 
 def to_json(config: Any) -> dict[str, Any]:

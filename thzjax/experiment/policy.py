@@ -13,10 +13,12 @@ from thzjax import __version__
 from thzjax.errors import ConfigError
 from thzjax.experiment.config import read_config
 from thzjax.experiment.evaluation import PolicyRule
-from thzjax.experiment.learner import Learner, load_weights, make_learner
+from thzjax.experiment.learner import load_weights, make_learner
+from thzjax.experiment.overrides import from_json
 from thzjax.experiment.progress import paced
 from thzjax.exported import checked_arrays, export_program, load_exported, one_line, refuse_richer
-from thzjax.systems.base import Design
+from thzjax.systems.base import Design, System
+from thzjax.systems.scenario import Scenario, build, preset
 
 BATCH = 4096
 """Channels of a file that are designed for at once."""
@@ -24,36 +26,88 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 """What an exported policy runs on."""
 
 
-def load_policy(folder: str | Path, trained: bool = True, checkpoint: str = "last") -> Callable[..., Design]:
-    """The policy of a run folder as `design(channels, params=None, key=None) -> Design`.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Policy:
+    """A policy as a function of channels: `policy(channels) -> Design`.
 
-    The function takes a batch of channels, `[C, ...]` in every leaf, or its arrays by name in a dictionary
-    (`channel_arrays`; NumPy arrays serve as well), and is compiled once for each batch size. `params` are the system's
-    physical parameters, by default those the run was trained with; `key` matters only where the designer sees estimated
-    channels or phases act a step late. Designs are within all powers and on the surface's levels; with the handler
-    `projection` they also meet what has a closed-form scaling.
+    Attributes:
+      name: of its learner.
+      scenario: what it was trained on.
+      like: one channel of its system, of which it takes batches: shapes and types alone.
+      rule: (parameters or None, channels, key) -> Design, on a batch of the system's channels.
+    """
+
+    name: str
+    scenario: Scenario
+    like: Any = dataclasses.field(repr=False)
+    rule: Callable[[Any, Any, Array], Design] = dataclasses.field(repr=False)
+
+    @property
+    def arrays(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """What it takes, by name: shape and type of one channel's arrays."""
+        return _arrays(self.like)
+
+    def __call__(self, channels: Any, params: Any = None, key: Array | None = None) -> Design:
+        """Designs for a batch of channels; compiled once for each number of them.
+
+        Args:
+          channels: as a system samples them, `[C, ...]` in every leaf, or the arrays by name in a dictionary, where
+            NumPy arrays serve as well.
+          params: the system's physical parameters, default those of the scenario.
+          key: matters only where the designer sees estimated channels or phases act a step late.
+
+        Raises:
+          ConfigError: an array of the dictionary that is missing, of another shape, not finite, or of no channel.
+        """
+        if isinstance(channels, Mapping):
+            channels = type(self.like)(**checked_arrays(channels, self.arrays, "channels"))
+        channels = jax.tree.map(jax.numpy.asarray, channels)
+        return self.rule(params, channels, jax.random.key(0) if key is None else key)
+
+
+def load_policy(path: str | Path, trained: bool = True, checkpoint: str = "last") -> Policy:
+    """The policy of a run folder, or of a file that `thzjax policy --export` wrote.
+
+    Its designs are within all powers and on the surface's levels; with the handler `projection` they also meet what has
+    a closed-form scaling.
 
     Args:
-      folder: a run folder of `thzjax train`.
-      trained: False gives the policy before training.
-      checkpoint: "last", "best" (by its rate on the validation channels) or a record's number.
+      path: a run folder of `train`, or an exported policy.
+      trained: False gives a run's policy before training.
+      checkpoint: of a run: "last", "best" (by its rate on the validation channels) or a record's number.
 
     Raises:
-      ConfigError: no run folder, or a checkpoint that cannot be used.
+      ConfigError: no run folder or exported policy, or a checkpoint that cannot be used.
     """
-    folder = Path(folder)
-    learner, before, after = load_weights(read_config(folder / "config.json"), folder, checkpoint)
+    path = Path(path)
+    if path.is_file():
+        return _exported_policy(path, trained, checkpoint)
+    config = read_config(path / "config.json")
+    learner, before, after = load_weights(config, path, checkpoint)
     rule = jax.jit(PolicyRule(learner.env, learner.agent.policy, after if trained else before))
 
-    wanted = _arrays(learner)
+    def design(params: Any, channels: Any, key: Array) -> Design:
+        return rule(learner.params if params is None else params, channels, key)
 
-    def design(channels: Any, params: Any = None, key: Array | None = None) -> Design:
-        if isinstance(channels, Mapping):
-            channels = _channels_type(learner)(**checked_arrays(channels, wanted, "channels"))
-        channels = jax.tree.map(jax.numpy.asarray, channels)
-        return rule(learner.params if params is None else params, channels, jax.random.key(0) if key is None else key)
+    return Policy(config.agent, config.scenario, _one_channel(learner.env.system, learner.params), design)
 
-    return design
+
+def _exported_policy(path: Path, trained: bool, checkpoint: str) -> Policy:
+    if not trained or checkpoint != "last":
+        raise ConfigError(f"{path} is an exported policy, which has one set of weights: name its run folder instead")
+    exported = load_exported(path)
+    try:
+        scenario = from_json(preset(exported.about["preset"]), exported.about["scenario"], str(path))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} does not say which scenario it is for ({one_line(error)})") from None
+
+    def design(params: Any, channels: Any, key: Array) -> Design:
+        del key
+        if params is not None:
+            raise ConfigError(f"{path} holds the parameters it was exported with: give none")
+        return Design(*exported.program({name: getattr(channels, name) for name in exported.arrays}))
+
+    return Policy(exported.about["agent"], scenario, _one_channel(*build(scenario)), design)
 
 
 def export_policy(
@@ -75,9 +129,10 @@ def export_policy(
     config = read_config(folder / "config.json")
     learner, _, weights = load_weights(config, folder, checkpoint)
     rule = PolicyRule(learner.env, learner.agent.policy, weights)
+    like = _one_channel(learner.env.system, learner.params)
 
     def design(arrays: dict[str, Array]) -> tuple[Array, Array]:
-        chosen = rule(learner.params, _channels_type(learner)(**arrays), jax.random.key(0))
+        chosen = rule(learner.params, type(like)(**arrays), jax.random.key(0))
         return chosen.beamformer, chosen.reflection
 
     about = {
@@ -86,27 +141,23 @@ def export_policy(
         "scenario": dataclasses.asdict(config.scenario),
     }  # fmt: skip
     target.parent.mkdir(parents=True, exist_ok=True)
-    export_program(target, design, _arrays(learner), about, platforms)
+    export_program(target, design, _arrays(like), about, platforms)
 
 
-def _one_channel(learner: Learner) -> Any:
-    return jax.eval_shape(learner.env.system.sample, jax.random.key(0), learner.params)
+def _one_channel(system: System, params: Any) -> Any:
+    return jax.eval_shape(system.sample, jax.random.key(0), params)
 
 
-def _channels_type(learner: Learner) -> Callable[..., Any]:
-    return type(_one_channel(learner))
-
-
-def _arrays(learner: Learner) -> dict[str, jax.ShapeDtypeStruct]:
-    one = _one_channel(learner)
-    return {field.name: getattr(one, field.name) for field in dataclasses.fields(one)}
+def _arrays(like: Any) -> dict[str, jax.ShapeDtypeStruct]:
+    return {field.name: getattr(like, field.name) for field in dataclasses.fields(like)}
 
 
 def channel_arrays(run: Path) -> dict[str, jax.ShapeDtypeStruct]:
     """What the policy of a run folder or exported file takes, by name: shape and type of one channel's arrays."""
     if run.is_file():
         return load_exported(run).arrays
-    return _arrays(make_learner(read_config(run / "config.json")))
+    learner = make_learner(read_config(run / "config.json"))
+    return _arrays(_one_channel(learner.env.system, learner.params))
 
 
 def policy_rank(run: Path) -> int:

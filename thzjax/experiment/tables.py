@@ -104,12 +104,15 @@ def feasibility_table(
         value = f"{mean:+.2f}" if abs(mean) < 1000 else f"{mean:+.0e}"
         return value + (f" ({100 * violated:.0f} % violate)" if violated else "")
 
-    def verdict(gain: float) -> str:
+    def verdict(gain: float | None) -> str:
+        if gain is None:
+            return "its limit is no parameter"
         if gain > binds:
             return "binds: without it " + ("feasible" if math.isinf(gain) else f"+{100 * gain:.1f} %")
         return f"slack: without it {100 * gain:+.1f} %"
 
-    lines = [[name, verdict(gain), *(cell(*slack[d][name]) for d in slack)] for name, gain in gains.items()]
+    names = [*gains, *(name for name in next(iter(slack.values())) if name not in gains)]
+    lines = [[name, verdict(gains.get(name)), *(cell(*slack[d][name]) for d in slack)] for name in names]
     text = _text(["constraint", "at the reference", *slack], lines, 2)
     return "\n".join(f"  {line}" for line in text.splitlines())
 

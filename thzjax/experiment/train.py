@@ -39,8 +39,8 @@ class Unwritable(RuntimeError):
     """A file of the run could not be written, as on a full disk; what was complete before still is."""
 
 
-def environment_record() -> dict[str, Any]:
-    """What this runs on."""
+def environment_record(command: str | None = None) -> dict[str, Any]:
+    """What this runs on, and the command that made it: by default this process's own."""
     import flax
     import optax
 
@@ -52,7 +52,7 @@ def environment_record() -> dict[str, Any]:
         "optax": optax.__version__,
         "device": f"{jax.devices()[0].device_kind} ({jax.default_backend()})",
         "platform": platform.platform(),
-        "command": " ".join(["thzjax", *sys.argv[1:]]),
+        "command": command or " ".join(["thzjax", *sys.argv[1:]]),
     }
 
 
@@ -68,8 +68,8 @@ def refuse_existing(folder: Path) -> None:
         raise ConfigError(f"{folder} exists: choose another --out, or {way}")
 
 
-def create_run_folder(folder: Path, config: RunConfig) -> None:
-    """Make a run folder with its configuration.
+def create_run_folder(folder: Path, config: RunConfig, command: str | None = None) -> None:
+    """Make a run folder with its configuration, and the command that a report names.
 
     Raises:
       ConfigError: it exists and is not empty.
@@ -79,7 +79,8 @@ def create_run_folder(folder: Path, config: RunConfig) -> None:
     with hold(folder):
         refuse_existing(folder)  # another process may have been quicker
         write_atomically(
-            folder / "environment.json", json.dumps(environment_record() | {"seed": config.seed}, indent=2) + "\n"
+            folder / "environment.json",
+            json.dumps(environment_record(command) | {"seed": config.seed}, indent=2) + "\n",
         )
         write_atomically(folder / "config.json", config_json(config))
 

@@ -14,7 +14,9 @@ from thzjax.numeric import as_real, as_reals, refuse_unless, row
 from thzjax.units import SPEED_OF_LIGHT, db_per_km_to_per_m
 
 P676_BAND_HZ = (1e9, 1000e9)
+"""Where ITU-R P.676-13 holds [Hz]."""
 SIMPLIFIED_BAND_HZ = (275e9, 400e9)
+"""Where the simplified model holds [Hz]."""
 
 
 def _in_band(freq_hz: Array, band_hz: tuple[float, float], model: str) -> Array:

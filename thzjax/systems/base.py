@@ -119,8 +119,12 @@ class System(Protocol):
     def measures(self, params: Any, channels: Any, design: Design) -> dict[str, Array]:
         """Further figures of merit by name, for tables: `[...]` each."""
 
+    @property
+    def relaxable(self) -> tuple[str, ...]:
+        """Constraints in force whose limit is a parameter, so that `without` can take it away."""
+
     def without(self, params: Any, constraint: str) -> Any:
-        """The parameters with one named constraint's limit taken away."""
+        """The parameters with one relaxable constraint's limit taken away."""
 
     def project(self, params: Any, channels: Any, design: Design) -> Design:
         """Enforce exactly what can be enforced in closed form and element by element (powers, amplitudes, phases)."""

@@ -18,6 +18,7 @@ WORST_SLACK = -1e6
 
 
 Constraint = Callable[["HrisIsac", Params, Channels, Design], Array]
+"""(system, params, channels, design) -> slack `[...]`, dimensionless, >= 0 where the constraint holds."""
 
 
 def min_sinr_slack(system: "HrisIsac", params: Params, channels: Channels, design: Design) -> Array:
@@ -75,4 +76,5 @@ LIMITS: dict[str, tuple[str, float]] = {
     "crb": ("max_crb_rad2", 1e9),
 }
 """The parameter that holds each limit, and the factor that takes it away. The power and the amplitude get 20 dB more
-and not all: without any limit on the power the rate has none, and a search cannot scale over decades."""
+and not all: without any limit on the power the rate has none, and a search cannot scale over decades. A constraint
+whose limit is no parameter is not named here."""

@@ -252,10 +252,15 @@ class HrisIsac:
             "target_noise_w": self.target_noise(params, channels, design),
         }
 
+    @property
+    def relaxable(self) -> tuple[str, ...]:
+        """Constraints in force whose limit is a parameter."""
+        return tuple(name for name in self.constraints if name in LIMITS)
+
     def without(self, params: Params, constraint: str) -> Params:
         """The parameters with one named constraint's limit taken away."""
         if constraint not in LIMITS:
-            raise ConfigError(f"constraint {constraint!r} is unknown: use some of {', '.join(CONSTRAINTS)}")
+            raise ConfigError(f"constraint {constraint!r} is unknown: use some of {', '.join(LIMITS)}")
         name, factor = LIMITS[constraint]
         return params.replace(**{name: factor * getattr(params, name)})
 

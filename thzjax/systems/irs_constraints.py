@@ -1,5 +1,6 @@
 """Paper A's constraints by name, each a slack: >= 0 where it holds."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from thzjax.systems.base import Design
 from thzjax.systems.irs_params import Channels, Params
 
 Constraint = Callable[[Any, Params, Channels, Design], Array]
+"""(system, params, channels, design) -> slack `[...]`, dimensionless, >= 0 where the constraint holds."""
 
 
 def antenna_power_slack(system: Any, params: Params, channels: Channels, design: Design) -> Array:
@@ -40,3 +42,11 @@ CONSTRAINTS: dict[str, Constraint] = {
     "user_beam_pattern": user_beam_pattern_slack,
 }
 """Every named constraint of the system; adding one here lets solvers, learners and tables use it by name."""
+
+LIMITS: dict[str, tuple[str, float]] = {
+    "antenna_power": ("power_w", 100.0),
+    "beam_pattern": ("pattern_threshold", math.inf),
+    "user_beam_pattern": ("pattern_threshold", math.inf),
+}
+"""The parameter that holds each limit, and the factor that takes it away. The power gets 20 dB more and not all:
+without any limit the rate has none. A constraint whose limit is no parameter is not named here."""

@@ -18,7 +18,7 @@ from thzjax.physics.channels import planar_sum
 from thzjax.physics.power import clip_rows, scale_per_antenna
 from thzjax.systems.base import Design, Outcome, Spec
 from thzjax.systems.common import Uniforms, estimated_links, gaussian_beams, random_phases
-from thzjax.systems.irs_constraints import CONSTRAINTS
+from thzjax.systems.irs_constraints import CONSTRAINTS, LIMITS
 from thzjax.systems.irs_params import Channels, Params, Paths
 
 
@@ -233,16 +233,17 @@ class IrsIsac:
         del channels
         return {"pattern_error": self.pattern_error(params, design)}
 
-    def without(self, params: Params, constraint: str) -> Params:
-        """The parameters with a constraint's limit taken away.
+    @property
+    def relaxable(self) -> tuple[str, ...]:
+        """Constraints in force whose limit is a parameter."""
+        return tuple(name for name in self.constraints if name in LIMITS)
 
-        For `antenna_power` that is 20 dB more: without any limit the rate has none.
-        """
-        if constraint in ("beam_pattern", "user_beam_pattern"):
-            return params.replace(pattern_threshold=params.pattern_threshold * jnp.inf)
-        if constraint == "antenna_power":
-            return params.replace(power_w=100 * params.power_w)
-        raise ConfigError(f"constraint {constraint!r} is unknown: use some of {', '.join(CONSTRAINTS)}")
+    def without(self, params: Params, constraint: str) -> Params:
+        """The parameters with one named constraint's limit taken away; the power's raised by 20 dB."""
+        if constraint not in LIMITS:
+            raise ConfigError(f"constraint {constraint!r} is unknown: use some of {', '.join(LIMITS)}")
+        name, factor = LIMITS[constraint]
+        return params.replace(**{name: factor * getattr(params, name)})
 
     def pattern_error(self, params: Params, design: Design) -> Array:
         """L_r(W W^H), `[...]`. Source: paper A, eq. (16)."""

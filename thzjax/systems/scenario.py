@@ -1,5 +1,6 @@
 """Scenarios by name, and what they build: a system (static sizes) with its parameters (a pytree, SI units)."""
 
+from collections.abc import Callable
 from typing import Any
 
 from thzjax.errors import ConfigError
@@ -8,8 +9,8 @@ from thzjax.systems.hris_scenario import HrisScenario, build_hris
 from thzjax.systems.irs_scenario import IrsScenario, build_irs
 
 Scenario = IrsScenario | HrisScenario
-BUILDERS = {IrsScenario: build_irs, HrisScenario: build_hris}
-"""How each kind of scenario becomes a system; a third system adds a line here."""
+BUILDERS: dict[type, Callable[[Any], tuple[System, Any]]] = {IrsScenario: build_irs, HrisScenario: build_hris}
+"""How each kind of scenario becomes a system; a further one adds a line here."""
 
 PRESETS: dict[str, Scenario] = {
     "paper-a": IrsScenario(),
@@ -37,7 +38,9 @@ def preset(name: str) -> Scenario:
       ConfigError: no such preset.
     """
     if name not in PRESETS:
-        raise ConfigError(f"preset {name!r} is unknown: use one of {', '.join(PRESETS)}")
+        raise ConfigError(
+            f"preset {name!r} is unknown: use one of {', '.join(PRESETS)}, or --import the module that adds it"
+        )
     return PRESETS[name]
 
 
@@ -45,6 +48,9 @@ def build(scenario: Scenario) -> tuple[System, Any]:
     """The system and its parameters.
 
     Raises:
-      ConfigError: the scenario cannot work, or its constraints contradict physics.
+      ConfigError: the scenario cannot work, its constraints contradict physics, or nothing builds its kind.
     """
-    return BUILDERS[type(scenario)](scenario)
+    kind = type(scenario)
+    if kind not in BUILDERS:
+        raise ConfigError(f"nothing builds a {kind.__name__}: add it with its builder to thzjax.systems.BUILDERS")
+    return BUILDERS[kind](scenario)

@@ -3,6 +3,7 @@
 from types import ModuleType
 from typing import Any
 
+from thzjax.errors import ConfigError
 from thzjax.systems import hris_view, irs_view
 from thzjax.systems.budget import Budget
 from thzjax.systems.hris_isac import HrisIsac
@@ -14,8 +15,17 @@ VIEWS: dict[type, ModuleType] = {IrsIsac: irs_view, MimoIsac: irs_view, HrisIsac
 
 
 def view(system: Any) -> ModuleType:
-    """The functions that show a system: `layout`, `link_budgets`, `bs_eirp`, `surface_eirp` and what they need."""
-    return VIEWS[type(system)]
+    """The functions that show a system: `layout`, `link_budgets`, `bs_eirp`, `surface_eirp` and what they need.
+
+    A kind of system without a view of its own is shown as the kind it was derived from.
+
+    Raises:
+      ConfigError: a kind derived from none of `VIEWS`.
+    """
+    for kind in type(system).__mro__:
+        if kind in VIEWS:
+            return VIEWS[kind]
+    raise ConfigError(f"nothing shows a {type(system).__name__}: add it to thzjax.systems.views.VIEWS")
 
 
 def link_budgets(system: Any, params: Any, user_position_m: Any) -> dict[str, Budget]:
