@@ -72,8 +72,8 @@ def overview(commands: Mapping[str, Callable[..., Any]]) -> str:
             "",
             textwrap.fill(
                 "thzjax COMMAND --help has a command's options and examples; thzjax --version; --import MODULE, "
-                "anywhere: a module of yours that adds presets, constraints, designs, maps or learners; docs/commandline.md is "
-                "the guide.",
+                "anywhere: a module of yours that adds presets, constraints, designs, maps or learners; "
+                "docs/commandline.md is the guide.",
                 width(),
             ),
             "",
