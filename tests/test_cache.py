@@ -46,6 +46,7 @@ def test_a_folder_of_jaxs_own_is_left_alone(bare, tmp_path):
     bare.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "own"))
     assert cache.keep_compiled() is None
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path / "own")
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"  # or 2 kB a program fill a pipe that nobody reads
 
 
 def test_where_nothing_can_be_kept_the_command_goes_on(bare, tmp_path):

@@ -25,7 +25,10 @@ def keep_compiled() -> Path | None:
       The folder, or None.
     """
     setting = os.environ.get(SETTING, "")
-    if setting.lower() in ("off", "0", "no", "false") or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        _hush()
+        return None
+    if setting.lower() in ("off", "0", "no", "false"):
         return None
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "thzjax"
     folder = Path(setting or base) / _kind_of_machine()
@@ -36,11 +39,15 @@ def keep_compiled() -> Path | None:
         return None  # a home that cannot be written costs time, not the command
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
-    # XLA calls every program it loads here foreign, as it counts tuning preferences of its own compiler among the
-    # abilities of the processor (jax issue 38445): an error message of 2 kB each, and no error.
+    _hush()
+    return folder
+
+
+def _hush() -> None:
+    """XLA calls every program it loads foreign, as it counts tuning preferences of its own compiler among the abilities
+    of the processor (jax issue 38445): an error message of 2 kB each, and no error."""
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":  # jax's own default, which its children inherit
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    return folder
 
 
 def _kind_of_machine() -> str:
