@@ -112,3 +112,13 @@ def test_maps_of_ones_own_are_a_policy_of_every_agent(monkeypatch):
         config = resolve("paper-a", agent, policy="mine")
         system, _ = build(config.scenario)
         assert make_environment(config, system).actions == MAPS["residual"].actions
+
+
+def test_flat_maps_of_ones_own_are_actions_of_the_gymnasium_environments(monkeypatch):
+    pytest.importorskip("gymnasium")
+    from thzjax.gym import IsacEnv
+
+    with pytest.raises(ConfigError, match="actions='mine' is unknown: use one of structured, residual"):
+        IsacEnv(actions="mine")
+    monkeypatch.setitem(MAPS, "mine", MAPS["residual"])
+    assert IsacEnv(actions="mine").action_space == IsacEnv(actions="residual").action_space
