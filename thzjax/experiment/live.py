@@ -16,7 +16,7 @@ from thzjax.plotting.style import to_png
 PICTURE = Path("figures", "learning.png")
 EVERY_S = 20.0
 SHARE = 0.02
-"""Of the time that passes, drawing takes at most this share; a picture of some hundred records takes half a second."""
+"""Of the time that passes, drawing takes at most this share."""
 
 
 def seed_records(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
