@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import jax
@@ -52,10 +53,14 @@ def resume_here(folder, progress=None):
 
 
 def python(*command, **environment):
-    return subprocess.Popen(
+    """What it says goes to a file: a pipe that nobody reads while it runs would fill and hang it."""
+    said = tempfile.TemporaryFile("w+")
+    process = subprocess.Popen(
         [sys.executable, "-W", "ignore", *map(str, command)],
-        env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=said,
     )  # fmt: skip
+    process.said = said
+    return process
 
 
 def thzjax(*arguments, **environment):
@@ -65,11 +70,13 @@ def thzjax(*arguments, **environment):
 def ended(process):
     """(exit status, what it said)."""
     try:
-        _, said = process.communicate(timeout=LIMIT_S)
+        process.wait(timeout=LIMIT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         raise
-    return process.returncode, said
+    with process.said as said:
+        said.seek(0)
+        return process.returncode, said.read()
 
 
 def free_port():
