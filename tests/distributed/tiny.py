@@ -54,7 +54,7 @@ def resume_here(folder, progress=None):
 
 def python(*command, **environment):
     """What it says goes to a file: a pipe that nobody reads while it runs would fill and hang it."""
-    said = tempfile.TemporaryFile("w+")
+    said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - `ended` closes it
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", *map(str, command)],
         env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=said,
