@@ -1,6 +1,7 @@
 """The command line: arguments in, an exit status out, every complaint one line."""
 
 import contextlib
+import errno
 import functools
 import io
 import os
@@ -14,8 +15,14 @@ import tyro
 
 from thzjax.commands import COMMANDS
 from thzjax.commands.cache import keep_compiled
-from thzjax.commands.shared import BAD_INPUT, OK, say
+from thzjax.commands.shared import BAD_INPUT, FAILED, OK, say
 from thzjax.errors import ConfigError
+
+PATHS = (
+    errno.EACCES, errno.EEXIST, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT,
+    errno.ENOTDIR, errno.EPERM, errno.EROFS,
+)  # fmt: skip
+"""What a path that was given may be to blame for; other errors of files, as a full disk, are no bad input."""
 
 
 def _parse(args: list[str] | None) -> Callable[[], int]:
@@ -55,16 +62,33 @@ def main(args: list[str] | None = None) -> int:
             warnings.showwarning = lambda message, category, *_: say(f"thzjax: warning: {message}")
             return _parse(args)()
     except ConfigError as error:
-        say(f"thzjax: {error}")
+        say(f"thzjax: {_visible(str(error))}")
         return BAD_INPUT
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"thzjax: {_visible(where)}{error.strerror or error}")
+        return BAD_INPUT if error.errno in PATHS else FAILED
+    except MemoryError:
+        say("thzjax: not enough memory is free: choose smaller sizes, or fewer channels or environments")
+        return FAILED
     except KeyboardInterrupt:
         say("thzjax: interrupted")
         return 130
 
 
+def _visible(text: str) -> str:
+    """Text on one line: what a path or an option may have of line ends and codes for terminals is written out."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
+
+
 def run() -> None:
     """Console entry point; a reader that leaves, as in `thzjax info | head`, ends it with SIGPIPE's status."""
     keep_compiled()
+    # A path may have bytes that are no text, and a terminal less than all letters: neither ends a command.
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (closed, as by >&-)
+    sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = main()
         sys.stdout.flush()

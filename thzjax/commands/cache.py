@@ -27,13 +27,14 @@ def keep_compiled() -> Path | None:
     setting = os.environ.get(SETTING, "")
     if setting.lower() in ("off", "0", "no", "false") or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return None
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "thzjax"
-    folder = Path(setting or base) / _kind_of_machine()
     try:
+        folder = (Path(setting) if setting else _users_cache() / "thzjax") / _kind_of_machine()
         folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            return None
         _forget_oldest(folder)
-    except OSError:
-        return None  # a home that cannot be written costs time, not the command
+    except (OSError, RuntimeError):
+        return None  # a home that cannot be written, or is not known, costs time and not the command
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
     # XLA calls every program it loads here foreign, as it counts tuning preferences of its own compiler among the
@@ -41,6 +42,12 @@ def keep_compiled() -> Path | None:
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":  # jax's own default, which its children inherit
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     return folder
+
+
+def _users_cache() -> Path:
+    """$XDG_CACHE_HOME, which counts only if it is absolute, or ~/.cache."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(given) if os.path.isabs(given) else Path.home() / ".cache"
 
 
 def _kind_of_machine() -> str:
