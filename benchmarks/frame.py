@@ -98,6 +98,10 @@ def environment() -> dict[str, Any]:
 
 def emit(record: dict[str, Any]) -> None:
     """One JSON line on standard output, numbers to four digits, null for what is not a number."""
+    print(json.dumps(shortened(record)), flush=True)
+
+
+def shortened(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with its numbers to four digits, and none for what is not a number."""
     short = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in record.items()}
-    short = {k: None if isinstance(v, float) and v != v else v for k, v in short.items()}
-    print(json.dumps(short), flush=True)
+    return {k: None if isinstance(v, float) and v != v else v for k, v in short.items()}

@@ -30,12 +30,18 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def training_command(agent: str, folder: Path) -> list[str]:
+    """A training that goes on for longer than anybody watches, into `folder/run`."""
+    command = [sys.executable, "-m", "thzjax", "train", "paper-a", "--agent", agent, "--no-report"]
+    return [*command, "--set", "num_envs=1024", "--steps", str(1 << 32), "--out", str(folder / "run")]
+
+
 def watch(agent: str, minutes: float, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """(minutes since the start, MiB resident) of a training that is stopped when the time is over."""
-    command = [sys.executable, "-m", "thzjax", "train", "paper-a", "--agent", agent, "--no-report"]
-    command += ["--set", "num_envs=1024", "--steps", str(1 << 32), "--out", str(folder / "run")]
     times, held = [], []
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+    with subprocess.Popen(
+        training_command(agent, folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as running:
         begin = time.monotonic()
         while time.monotonic() - begin < 60 * minutes:
             time.sleep(EVERY_S)

@@ -1,4 +1,4 @@
-# Sourced by run.sh and test.sh: finds a Python, makes a virtual environment, and says what it does.
+# Sourced by the scripts beside it: finds a Python, makes a virtual environment, and says what it does.
 
 # The newest of the supported Pythons that is at hand, or $PYTHON.
 find_python() {
@@ -11,6 +11,13 @@ find_python() {
   done
   echo "thzjax needs Python 3.11 or newer: install one, or name it in PYTHON=..." >&2
   return 1
+}
+
+# find_this_python VERSION: a Python of just that version, of pyenv or on the path; nothing where there is none.
+find_this_python() {
+  local found
+  found=$(ls -d "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1"*/bin/python"$1" 2>/dev/null | tail -n 1 || true)
+  echo "${found:-$(command -v "python$1" || true)}"
 }
 
 # make_environment FOLDER: create a virtual environment unless a whole one is there.

@@ -96,16 +96,24 @@ def main(args: Sequence[str] | None = None) -> int:
             warnings.showwarning = lambda message, category, *_: say(f"thzjax: warning: {message}")
             return _parse(args)()
     except ConfigError as error:
-        say(f"thzjax: {error}")
+        say(f"thzjax: {_visible(str(error))}")
         return BAD_INPUT
     except BrokenPipeError:
         raise
     except OSError as error:
-        say(f"thzjax: {_system_error(error)}")
+        say(f"thzjax: {_visible(_system_error(error))}")
         return FAILED if error.errno in NOT_THE_NAME else BAD_INPUT
+    except MemoryError:
+        say("thzjax: not enough memory is free: choose smaller sizes, or fewer channels or environments")
+        return FAILED
     except KeyboardInterrupt:
         say("thzjax: interrupted")
         return INTERRUPTED
+
+
+def _visible(text: str) -> str:
+    """Text on one line: what a path or an option may have of line ends and codes for terminals is written out."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
 
 
 def run() -> None:
@@ -114,8 +122,10 @@ def run() -> None:
     # Tracing makes hundreds of thousands of objects that stay: looked through every 700, as Python does it by default,
     # the unfolded optimiser's program took 6.7 s to trace, and 4.3 s so (without any collection as long).
     gc.set_threshold(100_000, 10, 10)
-    with contextlib.suppress(AttributeError):  # a terminal that knows no Greek shows question marks, not a traceback
-        sys.stdout.reconfigure(errors="replace")
+    # A path may have bytes that are no text, and a terminal less than all letters: neither ends a command.
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (closed, as by >&-)
+    with contextlib.suppress(AttributeError):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = main()
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The one exception that means "the user can mend this", and the one warning."""
+"""The one exception that means "the user can mend this", the one warning, and how errors are told."""
 
 
 class ConfigError(ValueError):
@@ -11,3 +11,9 @@ class ConfigError(ValueError):
 
 class AbsorptionWarning(UserWarning):
     """A scenario's absorption is far from what the standard atmosphere would absorb."""
+
+
+def one_line(error: Exception, most: int = 300) -> str:
+    """What an error says, or is called, on one line of at most `most` letters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= most else f"{text[: most - 3]}..."

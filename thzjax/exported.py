@@ -16,11 +16,14 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from thzjax.errors import ConfigError
+from thzjax.archives import read_arrays
+from thzjax.errors import ConfigError, one_line
 
 __all__ = ["Beams", "ExportedPolicy", "load_exported"]
 
 FORMAT = 1
+MOST_BYTES = 1 << 31
+"""No policy is larger."""
 OPTIONAL = ("user_position_m",)
 """What no design looks at."""
 
@@ -56,8 +59,7 @@ class ExportedPolicy:
     @property
     def arrays(self) -> dict[str, jax.ShapeDtypeStruct]:
         """What it takes, by name: shape and type of one channel's arrays."""
-        entries = self.about["arrays"].items()
-        return {name: jax.ShapeDtypeStruct(tuple(x["shape"]), np.dtype(x["dtype"])) for name, x in entries}
+        return _wanted(self.about) or {}
 
 
 def load_exported(path: str | Path) -> ExportedPolicy:
@@ -66,26 +68,45 @@ def load_exported(path: str | Path) -> ExportedPolicy:
     Raises:
       ConfigError: no such file, or not an exported policy that this version reads.
     """
+    parts = read_arrays(path, ("about", "program"), MOST_BYTES)
+    if len(parts) < 2:
+        raise ConfigError(f"{path} is not an exported policy: `thzjax policy RUN --export` writes one")
     try:
-        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            about, program = json.loads(bytes(file["about"]).decode()), bytearray(file["program"].tobytes())
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist") from None
-    except Exception as error:  # whatever a damaged archive makes its readers raise
-        what = " ".join(str(error).split()) or type(error).__name__
+        about = json.loads(parts["about"].tobytes().decode())
+    except (ValueError, RecursionError) as error:
         raise ConfigError(
-            f"{path} is not an exported policy ({what}): `thzjax policy RUN --export` writes one"
+            f"{path} is not an exported policy ({one_line(error)}): `thzjax policy RUN --export` writes one"
         ) from None
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise ConfigError(f"{path} is not an exported policy of format {FORMAT}: export it again with this version")
+    wanted = _wanted(about)
+    if wanted is None or not isinstance(about.get("rank"), int) or about["rank"] < 1:
+        raise ConfigError(f"{path} does not say what channels it takes: export it again")
     try:
-        exported = jax.export.deserialize(program)
+        exported = jax.export.deserialize(bytearray(parts["program"].tobytes()))
+        takes = [(tuple(x.shape[1:]), np.dtype(x.dtype)) for x in exported.in_avals]
     except Exception as error:
         raise ConfigError(f"{path} holds no program that jax {jax.__version__} reads ({one_line(error)})") from None
+    if takes != [(x.shape, x.dtype) for _, x in sorted(wanted.items())] or len(exported.out_avals) != 2:
+        raise ConfigError(f"{path} holds another program than it says: export it again")
     here = jax.export.default_export_platform()
     if here not in exported.platforms:
         raise ConfigError(f"{path} was exported for {', '.join(exported.platforms)}, not for {here}")
     return ExportedPolicy(about, jax.jit(exported.call))
+
+
+def _wanted(about: dict[str, Any]) -> dict[str, jax.ShapeDtypeStruct] | None:
+    """The arrays that a note on a policy says it takes, by name; None where it says nothing of the kind."""
+    try:
+        entries = {name: (tuple(x["shape"]), np.dtype(x["dtype"])) for name, x in about["arrays"].items()}
+    except Exception:  # what a name of no type makes NumPy raise differs with the name
+        return None
+    sizes = [size for shape, _ in entries.values() for size in shape]
+    if not {"direct", "bs_to_surface"} <= set(entries) or not all(type(size) is int and size >= 0 for size in sizes):
+        return None
+    if any(dtype.kind not in "fc" for _, dtype in entries.values()):
+        return None
+    return {name: jax.ShapeDtypeStruct(shape, dtype) for name, (shape, dtype) in entries.items()}
 
 
 def export_program(
@@ -143,11 +164,6 @@ def refuse_richer(arrays: Mapping[str, ArrayLike], rank: int, source: object) ->
         )
 
 
-def one_line(error: Exception) -> str:
-    """What an error says, or is called, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def checked_arrays(
     arrays: Mapping[str, ArrayLike], wanted: Mapping[str, jax.ShapeDtypeStruct], source: object
 ) -> dict[str, Array | np.ndarray]:
@@ -175,5 +191,8 @@ def checked_arrays(
             raise ConfigError(f"{source}: {name} holds numbers that are not finite")
         if np.iscomplexobj(array) and not np.issubdtype(like.dtype, np.complexfloating):
             raise ConfigError(f"{source}: {name} is complex, the policy needs {like.dtype}")
-        checked[name] = array.astype(like.dtype)
+        with np.errstate(over="ignore"):
+            checked[name] = array.astype(like.dtype)
+        if not bool(np.all(np.isfinite(checked[name]))):
+            raise ConfigError(f"{source}: {name} holds numbers that are too large for {like.dtype}")
     return checked

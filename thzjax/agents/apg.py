@@ -46,7 +46,7 @@ class APGConfig:
 
     def __post_init__(self) -> None:
         check_settings(
-            self, counts=("num_envs",), not_negative=("env_chunk",), positive=("actor_rate", "max_grad_norm")
+            self, counts=("num_envs", "hidden"), not_negative=("env_chunk",), positive=("actor_rate", "max_grad_norm")
         )
 
     @property

@@ -5,6 +5,7 @@ A batch may be spread over named axes (`jax.vmap`, `jax.pmap` or `jax.shard_map`
 """
 
 import itertools
+import math
 import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -99,8 +100,12 @@ def is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real)
 
 
+MOST = 2**28
+"""Of anything that is counted: more do not fit an array."""
+UNLIMITED = ("max_grad_norm",)
+"""Settings that may be infinite."""
 RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "counts": ("must be at least 1", lambda x: x >= 1),
+    "counts": (f"must be at least 1, and at most {MOST}", lambda x: 1 <= x <= MOST),
     "positive": ("must be greater than 0", lambda x: x > 0),
     "not_negative": ("must be at least 0", lambda x: x >= 0),
     "shares": ("must lie in 0..1", lambda x: 0 <= x <= 1),
@@ -111,7 +116,7 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 def check_settings(config: Any, **settings: tuple[str, ...]) -> None:
-    """Refuse settings that are out of range; traced ones are let pass.
+    """Refuse settings that are out of range, or not finite; traced ones are let pass.
 
     Args:
       config: hyper-parameters.
@@ -124,5 +129,9 @@ def check_settings(config: Any, **settings: tuple[str, ...]) -> None:
         message, within = RANGES[kind]
         for name in names:
             value = getattr(config, name)
-            if is_number(value) and not within(value):
-                raise ConfigError(f"{name}={value:g} {message}")
+            for part in value if isinstance(value, tuple) else (value,):
+                if is_number(part) and not within(part):
+                    raise ConfigError(f"{name}={part:g} {message}")
+    for name, value in vars(config).items():
+        if isinstance(value, float) and not math.isfinite(value) and not (name in UNLIMITED and value > 0):
+            raise ConfigError(f"{name}={value:g} must be finite")

@@ -69,7 +69,7 @@ class OffPolicyConfig:
     def __post_init__(self) -> None:
         check_settings(
             self,
-            counts=("num_envs", "rollout", "batch", "gradient_steps"),
+            counts=("num_envs", "rollout", "batch", "gradient_steps", "hidden"),
             not_negative=("env_chunk", "warmup", "action_penalty"),
             positive=("actor_rate", "critic_rate", "action_scale"),
             shares_above_0=("tau",),

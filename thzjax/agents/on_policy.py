@@ -57,7 +57,7 @@ class OnPolicyConfig:
     def __post_init__(self) -> None:
         check_settings(
             self,
-            counts=("num_envs", "rollout"),
+            counts=("num_envs", "rollout", "hidden"),
             positive=("actor_rate", "critic_rate", "max_grad_norm"),
             not_negative=("env_chunk",),
             shares=("gamma",),

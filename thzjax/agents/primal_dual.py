@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
+from thzjax.agents.base import check_settings
 from thzjax.errors import ConfigError
 
 KINDS = ("ergodic", "per_realisation", "penalty")
@@ -45,6 +46,8 @@ class PrimalDualConfig:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigError(f"primal_dual.kind={self.kind!r} is unknown: use one of {', '.join(KINDS)}")
+        steps = ("step_x", "step_lambda", "step_mu")
+        check_settings(self, not_negative=(*steps, "damping", "tolerance", "penalty"))
 
 
 @struct.dataclass

@@ -42,6 +42,9 @@ from thzjax.linalg import solve_hermitian
 from thzjax.numeric import abs2, angle_or_zero, as_complex, hermitian, matmul
 from thzjax.systems.base import Design, System
 
+MOST = 1024
+"""Of layers, and of numbers in one."""
+
 
 @dataclasses.dataclass(frozen=True)
 class UnfoldedConfig:
@@ -70,8 +73,10 @@ class UnfoldedConfig:
 
     def __post_init__(self) -> None:
         for name, least in {"layers": 1, "beam_layers": 1, "rounds": 0, "width": 1, "state": 0}.items():
-            if getattr(self, name) < least:
-                raise ConfigError(f"unfolded.{name}={getattr(self, name)} must be at least {least}")
+            if not least <= getattr(self, name) <= MOST:
+                raise ConfigError(f"unfolded.{name}={getattr(self, name)} must be at least {least}, and at most {MOST}")
+        if isinstance(self.dither, float) and not 0 <= self.dither <= MOST:
+            raise ConfigError(f"unfolded.dither={self.dither:g} must lie in 0..{MOST}")
         for name in self.starts or ("none",):
             if name not in SURFACES:
                 raise ConfigError(f"unfolded.starts: surface {name!r} is unknown: use some of {', '.join(SURFACES)}")

@@ -8,6 +8,9 @@ from jax import Array
 from thzjax.beamforming.receive import one_antenna
 from thzjax.numeric import abs2, as_complex, matmul, unit_phasor
 
+MOST_DIRECT = 1e6
+"""A direct link's amplitude over that of a path over one element, above which both are taken in units of the former."""
+
 
 def aligned_reflections(channels: Any, sweeps: int = 2) -> tuple[Array, Array]:
     """Reflections that add every path of one user in phase, for each user in turn, without quantisation.
@@ -27,7 +30,13 @@ def aligned_reflections(channels: Any, sweeps: int = 2) -> tuple[Array, Array]:
     # Each factor near 1: the squares of channel-sized numbers underflow float32.
     G, G_scale = _scaled(channels.bs_to_surface)
     h, h_scale = _scaled(channels.surface_to_user)
-    d = channels.direct / as_complex(G_scale * h_scale)
+    reflected = G_scale * h_scale
+    # Where the surface is next to nothing beside the direct links, they are near 1 instead: in units of the surface
+    # their squares overflow, and the strength would be infinity times 0.
+    direct = _scaled(channels.direct)[1]
+    unit = jnp.where(direct > MOST_DIRECT * reflected, direct, reflected)
+    share = as_complex(reflected / unit)
+    d = channels.direct / as_complex(unit)
     hears = jnp.sum(abs2(G), axis=-2)
     first = (jnp.arange(G.shape[-1]) == jnp.argmax(hears, axis=-1)[..., None]).astype(G.real.dtype)
     w = jnp.broadcast_to(as_complex(first)[..., None, :], d.shape)
@@ -35,10 +44,10 @@ def aligned_reflections(channels: Any, sweeps: int = 2) -> tuple[Array, Array]:
         through = h * matmul(w, jnp.swapaxes(G, -1, -2))  # h_kn (G w_k)_n, `[..., K, N]`
         straight = jnp.sum(d * w, axis=-1)
         psi = unit_phasor(straight)[..., None] * jnp.conj(unit_phasor(through))
-        row = d + matmul(h * psi, G)
+        row = d + share * matmul(h * psi, G)
         norm2 = jnp.sum(abs2(row), axis=-1)
         w = jnp.conj(row) / as_complex(jnp.sqrt(jnp.where(norm2 > 0, norm2, 1)))[..., None]
-    return psi, norm2 * ((G_scale * h_scale) ** 2)[..., 0]
+    return psi, norm2 * (unit**2)[..., 0]
 
 
 def _scaled(x: Array) -> tuple[Array, Array]:

@@ -76,7 +76,7 @@ def block_diagonalisation(system: System, H: Array) -> Array:
             f"zf (block diagonalisation) needs M - (K - 1) R >= D, {num} - {users - 1} * {antennas} = {left} are left "
             f"for D={system.spec.user_streams} streams; rzf and wmmse need none"
         )
-    H = H / as_complex(jnp.max(jnp.abs(H), axis=(-2, -1), keepdims=True))
+    H = _relative(H)
     beams = []
     for k in range(users):
         mine = H[..., k, :, :]

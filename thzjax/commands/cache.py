@@ -30,13 +30,14 @@ def keep_compiled() -> Path | None:
         return None
     if setting.lower() in ("off", "0", "no", "false"):
         return None
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "thzjax"
-    folder = Path(setting or base) / _kind_of_machine()
     try:
+        folder = (Path(setting) if setting else _users_cache() / "thzjax") / _kind_of_machine()
         folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            return None
         _forget_oldest(folder)
-    except OSError:
-        return None  # a home that cannot be written costs time, not the command
+    except (OSError, RuntimeError):
+        return None  # a home that cannot be written, or is not known, costs time and not the command
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
     _hush()
@@ -48,6 +49,12 @@ def _hush() -> None:
     of the processor (jax issue 38445): an error message of 2 kB each, and no error."""
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":  # jax's own default, which its children inherit
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+
+def _users_cache() -> Path:
+    """$XDG_CACHE_HOME, which counts only if it is absolute, or ~/.cache."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(given) if os.path.isabs(given) else Path.home() / ".cache"
 
 
 def _kind_of_machine() -> str:

@@ -166,7 +166,7 @@ def _runs_to_train(
 ) -> tuple[Path, dict[Path, "RunConfig"]]:
     """(folder, runs in it): those to go on with, or new ones, whose folders are made."""
     from thzjax.distributed import first_does
-    from thzjax.experiment.config import read_config, resolve
+    from thzjax.experiment.config import check_origin, read_config, resolve
     from thzjax.experiment.learned import runs_in
     from thzjax.experiment.learner import make_learner
     from thzjax.experiment.overrides import apply_overrides
@@ -188,6 +188,7 @@ def _runs_to_train(
         run = apply_overrides(read_config(config), overrides)
     else:
         run = resolve(preset, agent, configuration, handler, seed, steps, quick, overrides, policy, workers)
+    check_origin(run)
     make_learner(run)
     choose_devices(run.workers, devices)
     if seeds == 1 and not sweep:

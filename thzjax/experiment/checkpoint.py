@@ -13,9 +13,9 @@ import jax
 import numpy as np
 
 import thzjax
-from thzjax.errors import ConfigError
+from thzjax.errors import ConfigError, one_line
 from thzjax.experiment.config import RunConfig
-from thzjax.experiment.files import write_atomically
+from thzjax.experiment.files import read_json, write_atomically
 from thzjax.experiment.overrides import differences, from_json, to_json
 
 KEEP = 3
@@ -108,18 +108,22 @@ class Checkpoints:
 
     def _named(self) -> tuple[dict[int, dict[str, str]], dict[int, float]]:
         """Complete checkpoints, oldest first: record number -> hashes of its files; and their scores."""
-        try:
-            named = json.loads(self._manifest.read_text(encoding="utf-8"))
-            scores = {int(n): score for n, score in named.get(SCORE, {}).items()}
-        except FileNotFoundError:
+        if not self._manifest.exists():
             return {}, {}
-        except (UnicodeDecodeError, json.JSONDecodeError, AttributeError, ValueError) as error:
+        try:
+            named = read_json(self._manifest, "a list of checkpoints")
+            scores = {int(n): float(score) for n, score in named.get(SCORE, {}).items()}
+            files = {
+                int(n): {str(k): str(v) for k, v in hashes.items()} for n, hashes in named.items() if n.isdecimal()
+            }
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
             raise ConfigError(
-                f"{self._manifest} is damaged ({error}): put back a copy of it, or start the run again with a new --out"
+                f"{self._manifest} is damaged ({one_line(error)}): put back a copy of it, or start the run again with "
+                "a new --out"
             ) from None
         there = set(self._manager.all_steps())
-        complete = sorted(int(n) for n in named if n.isdecimal() and int(n) in there)
-        return {n: named[str(n)] for n in complete}, {n: scores[n] for n in complete if n in scores}
+        complete = sorted(n for n in files if n in there)
+        return {n: files[n] for n in complete}, {n: scores[n] for n in complete if n in scores}
 
     def latest(self) -> int | None:
         """Record number of the newest complete checkpoint."""
@@ -214,12 +218,14 @@ class Checkpoints:
         if bad := self._damage(record, complete[record]):
             raise ConfigError(f"checkpoint {where} is damaged ({bad} is not as it was saved): {self._advice(record)}")
         args = self._ocp.args
-        meta = self._manager.restore(record, args=args.Composite(meta=args.JsonRestore()))["meta"]
+        meta = self._restored(record, "meta", args.JsonRestore())
+        if not isinstance(meta, dict) or not all(isinstance(meta.get(name, {}), dict) for name in ("config", "shapes")):
+            raise ConfigError(f"checkpoint {where} does not say what it holds: {self._advice(record)}")
         version = meta.get("thzjax", thzjax.__version__)
         versions = (
             "" if version == thzjax.__version__ else f" (it is of thzjax {version}, this is {thzjax.__version__})"
         )
-        saved = from_json(config, meta["config"], f"{where}{versions}")
+        saved = from_json(config, meta.get("config", {}), f"{where}{versions}")
         if clash := differences(saved, config):
             raise ConfigError(
                 f"checkpoint {where}{versions} belongs to another configuration (it differs in "
@@ -233,8 +239,23 @@ class Checkpoints:
                 f"checkpoint {where} of thzjax {version} does not fit thzjax {thzjax.__version__}: state{name} is "
                 f"{there.get(name, 'absent')} there and {wanted.get(name, 'absent')} here; go on with thzjax {version}"
             )
-        restored = self._manager.restore(record, args=args.Composite(state=args.StandardRestore(template)))
-        return record, _typed(restored["state"], like)
+        state = self._restored(record, "state", args.StandardRestore(template))
+        if _shapes(state) != wanted:
+            raise ConfigError(f"checkpoint {where} holds other arrays than it says: {self._advice(record)}")
+        return record, _typed(state, like)
+
+    def _restored(self, record: int, part: str, how: Any) -> Any:
+        """One part of a checkpoint, whatever orbax makes of it.
+
+        Raises:
+          ConfigError: it cannot be read.
+        """
+        try:
+            return self._manager.restore(record, args=self._ocp.args.Composite(**{part: how}))[part]
+        except Exception as error:
+            raise ConfigError(
+                f"checkpoint {self.folder / str(record)} cannot be read ({one_line(error)}): {self._advice(record)}"
+            ) from None
 
     def _advice(self, record: int) -> str:
         """What to do about a damaged checkpoint: what to delete, and from where the run then goes on."""

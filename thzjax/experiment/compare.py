@@ -37,6 +37,9 @@ from thzjax.systems.scenario import Scenario, build
 HELD_OUT_SEED = 2
 LARGE_CHANNEL = 2000
 """Entries of the channel to the surface beyond which a comparison takes an eighth of the channels by default."""
+MOST_CHANNELS = 2**22
+MOST_STEPS = 10**6
+"""Of gradient ascent after a policy."""
 Say = Callable[[str], None]
 
 
@@ -58,6 +61,16 @@ class Comparison:
 
     def __str__(self) -> str:
         return comparison_table(self.rows)
+
+
+def check_channels(num_channels: int) -> None:
+    """Refuse numbers of channels that cannot be held at once.
+
+    Raises:
+      ConfigError: none, or too many.
+    """
+    if not 1 <= num_channels <= MOST_CHANNELS:
+        raise ConfigError(f"channels={num_channels} must be at least 1, and at most {MOST_CHANNELS}")
 
 
 def default_channels(scenario: Scenario) -> int:
@@ -95,10 +108,9 @@ def compare(
     Raises:
       ConfigError: an unknown method, or constraints that no design can meet on any channel.
     """
-    if num_channels < 1:
-        raise ConfigError(f"channels={num_channels} must be at least 1")
-    if refine < 0:
-        raise ConfigError(f"refine={refine} must be at least 0")
+    check_channels(num_channels)
+    if not 0 <= refine <= MOST_STEPS:
+        raise ConfigError(f"refine={refine} must be at least 0, and at most {MOST_STEPS}")
     system, params = build(scenario)
     rules = classical_rules(system, methods) if classical else {}
     learned = learned_rules(folders, scenario, refine)

@@ -17,11 +17,13 @@ from thzjax.envs.environment import Environment
 from thzjax.envs.maps import MAPS, Maps
 from thzjax.envs.observations import PaperBObservation, WholeObservation
 from thzjax.errors import ConfigError
+from thzjax.experiment.files import read_json
 from thzjax.experiment.overrides import apply_overrides, from_json, to_json
 from thzjax.parallel import make_parallel, share
 from thzjax.systems.base import System
 from thzjax.systems.hris_scenario import HrisScenario
 from thzjax.systems.irs_scenario import IrsScenario
+from thzjax.systems.limits import short
 from thzjax.systems.scenario import Scenario, preset
 
 CONFIGURATION_NAMES = ("default", "paper")
@@ -30,6 +32,8 @@ HANDLERS = ("primal_dual", "projection", "penalty")
 QUICK_STEPS = {"apg": 20_000}
 """Steps of `--quick`, where they are not `QUICK`."""
 QUICK = 200_000
+MOST = 2**24
+"""Of whatever a run counts or holds at once, but for its steps."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +80,7 @@ class RunConfig:
     learner: LearnerConfig = PPOConfig()
 
     def __post_init__(self) -> None:
-        preset(self.preset)  # it names folders
+        preset(self.preset)  # it names folders: nothing but a known name will do
         if self.agent not in AGENTS:
             raise ConfigError(f"agent {self.agent!r} is unknown: use one of {', '.join(AGENTS)}")
         kind = AGENTS[self.agent]
@@ -86,13 +90,23 @@ class RunConfig:
             raise ConfigError(f"{self.agent} needs {kind.config.__name__}, not {type(self.learner).__name__}")
         if self.handler not in HANDLERS:
             raise ConfigError(f"handler {self.handler!r} is unknown: use one of {', '.join(HANDLERS)}")
-        if not 0 <= self.seed < 2**31:
-            raise ConfigError(f"seed={self.seed} must lie in 0..2147483647")
+        for name in ("seed", "validation_seed"):
+            if not 0 <= getattr(self, name) < 2**31:
+                raise ConfigError(f"{name}={getattr(self, name)} must lie in 0..2147483647")
         for name in (
             "steps", "horizon", "workers", "validation_channels", "updates_per_record", "records_per_checkpoint"
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
+            if name != "steps" and getattr(self, name) > MOST:
+                raise ConfigError(f"{name}={getattr(self, name)} must be at most {MOST}")
+        per_update = getattr(self.learner, "gradient_steps", 1)
+        per_update *= getattr(self.learner, "epochs", 1) * getattr(self.learner, "minibatches", 1)
+        if self.total_updates * per_update >= 2**31:
+            raise ConfigError(
+                f"steps={short(self.steps)} make more optimiser steps than the {2**31 - 1} that a run counts: take "
+                "fewer steps, or larger batches"
+            )
         on_paper_a = self.policy == "paper" and isinstance(self.scenario, IrsScenario)
         if on_paper_a:
             _refuse_discrete(self.agent)
@@ -270,12 +284,7 @@ def read_config(path: Path) -> RunConfig:
     Raises:
       ConfigError: missing, not JSON, or not a configuration of this version.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist: is this a run folder?") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConfigError(f"{path} is not readable as a configuration ({error})") from None
+    data = read_json(path, "a configuration")
     if not isinstance(data, dict):
         raise ConfigError(f"{path} holds no configuration: a JSON object is needed")
     try:
@@ -284,6 +293,19 @@ def read_config(path: Path) -> RunConfig:
         return from_json(default, data, str(path))
     except (TypeError, AttributeError) as error:
         raise ConfigError(f"{path} is not a configuration ({error})") from None
+
+
+def check_origin(config: RunConfig) -> None:
+    """Refuse a run that names a preset of another kind of scenario: its file could not be read again.
+
+    Raises:
+      ConfigError: as by `--set preset=NAME`.
+    """
+    if type(preset(config.preset)) is not type(config.scenario):
+        raise ConfigError(
+            f"preset={config.preset!r} has another kind of scenario than this run: name the preset as the command's "
+            "argument, and not as an option"
+        )
 
 
 def config_json(config: RunConfig) -> str:

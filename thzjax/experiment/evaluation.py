@@ -75,11 +75,12 @@ def judge(system: Any, params: Any, channels: Any, design: Design) -> Judgement:
     outcome = system.outcome(params, channels, design)
     met = system.meet(params, channels, design)
     outcome_met = system.outcome(params, channels, met)
-    held = satisfied(outcome_met.slack)
+    rate = jnp.sum(outcome.rates, axis=-1)
+    held, before = (jnp.broadcast_to(satisfied(x.slack), rate.shape) for x in (outcome_met, outcome))
     return Judgement(
-        rate=jnp.sum(outcome.rates, axis=-1),
+        rate=rate,
         rate_feasible=jnp.where(held, jnp.sum(outcome_met.rates, axis=-1), 0),
-        satisfied=satisfied(outcome.slack),
+        satisfied=before,
         satisfied_feasible=held,
         slack=outcome.slack,
         slack_feasible=outcome_met.slack,

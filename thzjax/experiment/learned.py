@@ -12,7 +12,7 @@ from thzjax.agents.registry import make_policy
 from thzjax.errors import ConfigError
 from thzjax.experiment.config import RunConfig, default_run, make_environment, read_config
 from thzjax.experiment.evaluation import PolicyRule
-from thzjax.experiment.files import write_atomically
+from thzjax.experiment.files import read_json, write_atomically
 from thzjax.experiment.learner import load_weights
 from thzjax.experiment.overrides import differences
 from thzjax.systems.scenario import Scenario, build
@@ -36,21 +36,21 @@ def runs_in(folder: Path) -> dict[str, list[Path]]:
     """
     if not (folder / TOGETHER).exists():
         return {"": [folder]}
-    try:
-        labels = json.loads((folder / TOGETHER).read_text(encoding="utf-8"))
-        runs = {label: [folder / _inside(name) for name in names] for label, names in labels.items()}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ConfigError(f"{folder / TOGETHER} is not a list of runs ({error})") from None
-    if not runs or not all(runs.values()):
-        raise ConfigError(f"{folder / TOGETHER} names no runs: put back a copy of it")
-    return runs
+    labels = read_json(folder / TOGETHER, "a list of runs")
+    if not isinstance(labels, dict) or not labels or not all(map(_are_names, labels.values())):
+        raise ConfigError(
+            f"{folder / TOGETHER} is not a list of runs: each label needs names of folders beside it, and nothing else"
+        )
+    return {label: [folder / name for name in names] for label, names in labels.items()}
 
 
-def _inside(name: str) -> str:
-    """The name of a folder right inside another one, which a list from elsewhere need not hold."""
-    if name in ("", ".", "..") or "\0" in name or Path(name).name != name:
-        raise ValueError(f"{name!r} is not the name of a run in it")
-    return name
+def _are_names(names: Any) -> bool:
+    """Whether these are names of files or folders that lie in a folder itself, and not elsewhere."""
+
+    def plain(name: Any) -> bool:
+        return isinstance(name, str) and name not in ("", ".", "..") and not set(name) & {"/", "\\", "\0"}
+
+    return isinstance(names, list) and bool(names) and all(map(plain, names))
 
 
 def policy_names(folders: Sequence[Path]) -> dict[str, list[Path]]:

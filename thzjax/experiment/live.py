@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thzjax import plotting
-from thzjax.experiment.files import read_records, write_atomically
+from thzjax.experiment.files import read_metrics, write_atomically
 from thzjax.experiment.learned import runs_in
 from thzjax.plotting.style import to_png
 
@@ -23,7 +23,7 @@ def seed_records(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Feasible rate over training of a folder's runs, by label: steps `[T]`, values `[S, T]`, NaN where not yet."""
     curves = {}
     for label, runs in runs_in(folder).items():
-        records = [read_records(run / "metrics.jsonl") for run in runs]
+        records = [read_metrics(run / "metrics.jsonl") for run in runs]
         steps = [record["env_steps"] for record in max(records, key=len)]
         values = np.full((len(runs), len(steps)), np.nan)
         for row, of_run in zip(values, records, strict=True):
@@ -38,7 +38,7 @@ def draw_learning(folder: Path) -> Path:
     if several:
         figure = plotting.seed_curves(seed_records(folder))
     else:
-        figure = plotting.learning_curve(read_records(runs[""][0] / "metrics.jsonl"))
+        figure = plotting.learning_curve(read_metrics(runs[""][0] / "metrics.jsonl"))
     write_atomically(folder / PICTURE, to_png(figure))
     return folder / PICTURE
 

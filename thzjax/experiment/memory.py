@@ -33,8 +33,11 @@ def free_bytes(device: Any) -> int | None:
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats["bytes_in_use"]
-    if device.platform != "cpu":
-        return None
+    return free_host_bytes() if device.platform == "cpu" else None
+
+
+def free_host_bytes() -> int | None:
+    """Memory that is free on this machine, or in this container of it; None where nothing tells."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:

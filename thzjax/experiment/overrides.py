@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from thzjax.errors import ConfigError
+from thzjax.systems.limits import fits, kind_in_words, short
 
 T = TypeVar("T")
 Overrides = Mapping[str, Any] | Iterable[str]
@@ -61,9 +62,12 @@ def _parse(name: str, text: str, kind: Any) -> Any:
             raise ConfigError(f"{name}={text!r} must be true or false")
         return text.lower() == "true"
     try:
-        return kind(text.strip())
+        value = kind(text.strip())
     except ValueError:
-        raise ConfigError(f"{name}={text!r} is not a {kind.__name__}") from None
+        raise ConfigError(f"{name}={short(repr(text))} is not a {kind.__name__}") from None
+    if not fits(value, kind):
+        raise ConfigError(f"{name}={short(text)} is too large for {kind_in_words(kind)}")
+    return value
 
 
 def get_field(config: Any, name: str) -> Any:
@@ -116,17 +120,25 @@ def from_json(default: T, data: dict[str, Any], source: str) -> T:
     """`default` with the values of a JSON object, field by field; tuples are made of lists again.
 
     Raises:
-      ConfigError: a field the configuration does not have.
+      ConfigError: a field the configuration does not have, or a value of another kind.
     """
-    names = {field.name for field in dataclasses.fields(default)}
+    if not isinstance(data, dict):
+        what = type(default).__name__
+        raise ConfigError(f"{source} is not a configuration: {short(data)} stands for the options of {what}")
+    names, hints = {field.name for field in dataclasses.fields(default)}, typing.get_type_hints(type(default))
     for name in data:
         if name not in names:
-            raise ConfigError(f"{source}: field {name!r} is unknown to this version; use the version that wrote it")
+            raise ConfigError(
+                f"{source}: field {short(repr(name))} is unknown to this version; use the version that wrote it"
+            )
     values = {}
     for name, value in data.items():
         current = getattr(default, name)
         if dataclasses.is_dataclass(current):
             values[name] = from_json(current, value, source)
+        elif not fits(value, hints[name]):
+            wanted = kind_in_words(hints[name])
+            raise ConfigError(f"{source} is not a configuration: {name}={short(value)} must be {wanted}")
         else:
             values[name] = tuple(value) if isinstance(value, list) else value
     return dataclasses.replace(default, **values)

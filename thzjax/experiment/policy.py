@@ -10,13 +10,15 @@ import numpy as np
 from jax import Array
 
 from thzjax import __version__
-from thzjax.errors import ConfigError
+from thzjax.archives import read_arrays
+from thzjax.errors import ConfigError, one_line
 from thzjax.experiment.config import read_config
 from thzjax.experiment.evaluation import PolicyRule
 from thzjax.experiment.learner import load_weights, make_learner
+from thzjax.experiment.memory import free_host_bytes
 from thzjax.experiment.overrides import from_json
 from thzjax.experiment.progress import paced
-from thzjax.exported import checked_arrays, export_program, load_exported, one_line, refuse_richer
+from thzjax.exported import checked_arrays, export_program, load_exported, refuse_richer
 from thzjax.systems.base import Design, System
 from thzjax.systems.scenario import Scenario, build, preset
 
@@ -24,6 +26,8 @@ BATCH = 4096
 """Channels of a file that are designed for at once."""
 PLATFORMS = ("cpu", "cuda", "tpu")
 """What an exported policy runs on."""
+ROOM = 0.3
+"""Share of the free memory that channels of a file may take: they are converted, and designs follow."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -171,15 +175,11 @@ def read_channels(wanted: dict[str, jax.ShapeDtypeStruct], source: Path) -> dict
     """A batch of channels from an `.npz` of the arrays that `channel_arrays` names.
 
     Raises:
-      ConfigError: no such file, or an array that is missing, of another shape, not finite or of too few channels.
+      ConfigError: no such file, one larger than the memory, or an array that is missing, of another shape, not finite
+        or of too few channels.
     """
-    try:
-        with source.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = dict(file)
-    except FileNotFoundError:
-        raise ConfigError(f"{source} does not exist") from None
-    except Exception as error:  # whatever a damaged archive makes its readers raise
-        raise ConfigError(f"{source} is not readable as .npz ({one_line(error)})") from None
+    free = free_host_bytes()
+    arrays = read_arrays(source, list(wanted), None if free is None else int(ROOM * free))
     return checked_arrays(arrays, wanted, source)
 
 
@@ -196,7 +196,7 @@ def design_file(run: Path, source: Path, target: Path, say: Callable[[str], None
       C.
 
     Raises:
-      ConfigError: as `load_policy` and `read_channels`.
+      ConfigError: as `load_policy` and `read_channels`, or a channel without a finite design.
     """
     channels = read_channels(channel_arrays(run), source)
     refuse_richer(channels, policy_rank(run), source)
@@ -212,6 +212,13 @@ def design_file(run: Path, source: Path, target: Path, say: Callable[[str], None
         parts.append(tuple(array[: total - start] for array in arrays))
         tell("designs", min(start + size, total))
     beamformer, reflection = (np.concatenate(part) for part in zip(*parts, strict=True))
+    sound = np.isfinite(beamformer).all(axis=(1, 2)) & np.isfinite(reflection).all(axis=1)
+    if not sound.all():
+        worst = int(sound.argmin())
+        raise ConfigError(
+            f"{source}: channel {worst} has no finite design: its amplitudes are too large or too small for float32, "
+            "or far from those that the policy was trained on"
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(target.name + ".tmp")
     with aside.open("wb") as file:

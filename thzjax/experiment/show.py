@@ -96,9 +96,9 @@ def study(
     system, params = build(scenario)
     if user is not None and not 1 <= user <= system.spec.users:
         raise ConfigError(f"user={user} must lie in 1..{system.spec.users}, the number of users")
-    for name, value, least in (("drop", drop, 0), ("grid", cells, 2)):
-        if value < least:
-            raise ConfigError(f"{name}={value} must be at least {least}")
+    for name, value, least, most in (("drop", drop, 0, 2**32 - 1), ("grid", cells, 2, 1000)):
+        if not least <= value <= most:
+            raise ConfigError(f"{name}={value} must be at least {least}, and at most {most}")
     rule = one_rule(system, method)
     root = stream_key(HELD_OUT_SEED, HELD_OUT)
     keys = jax.random.fold_in(root, drop), root

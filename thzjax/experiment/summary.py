@@ -1,6 +1,5 @@
 """Gathers what a run's report shows: its records, the comparison, and the pictures' data."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from thzjax.experiment.compare import (
 )
 from thzjax.experiment.config import RunConfig, read_config
 from thzjax.experiment.evaluation import Judgement
-from thzjax.experiment.files import json_text, read_records, write_atomically
+from thzjax.experiment.files import finite_numbers, json_text, read_json, read_metrics, read_records, write_atomically
 from thzjax.experiment.learned import policy_names, runs_in
 from thzjax.experiment.live import seed_records
 from thzjax.experiment.overrides import to_json
@@ -37,6 +36,8 @@ REPORTED = ("random", "mrt", "zf", "rzf", "wmmse", "wmmse_sum", "alternating")
 """Classical designs in a run's report: the searches take longer than the training, and are `thzjax compare`'s.
 
 A design that does not exist on a system (zero forcing below full rank) is left out by the comparison."""
+VERSIONS = ("thzjax", "jax", "flax", "optax", "python")
+"""Whose versions a report tells."""
 
 
 def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
@@ -127,14 +128,14 @@ def _report_data(folders: Sequence[Path], config: RunConfig, result: Comparison)
     classical = [i for i, row in enumerate(result.rows) if not row["learned"]]
     best = max(classical, key=lambda i: result.rows[i]["rate_feasible"], default=None)
     shown = [learned, *beside, *([] if best is None else [best])]
-    environment = _environment(folders[0])
+    environment = read_environment(folders[0])
     return ReportData(
         title=f"{config.agent.upper()} on {config.preset}, seed {config.seed}",
         scenario={name: str(value) for name, value in to_json(config.scenario).items()},
-        settings=_settings(folders[0], config, environment)
+        settings=run_settings(folders[0], config, environment)
         | {f"beside it: {name}": _in_short(folder) for name, folder in zip(names[1:], folders[1:], strict=True)},
         command=environment["command"],
-        records=read_records(folders[0] / "metrics.jsonl"),
+        records=_metrics(folders[0]),
         rows=result.rows,
         lines=validation_lines(config, result),
         learned=result.rows[learned],
@@ -186,15 +187,24 @@ def _pattern_data(scenario: Scenario, result: Comparison, learned: int) -> Patte
     )
 
 
-def _environment(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+def read_environment(folder: Path) -> dict[str, Any]:
+    """What a run was made on, and by which command.
+
+    Raises:
+      ConfigError: it cannot be read, or lacks a text.
+    """
+    path = folder / "environment.json"
+    found = read_json(path, "what a run was made on")
+    for name in ("command", "device", *VERSIONS):
+        if not isinstance(found, dict) or not isinstance(found.get(name), str):
+            raise ConfigError(f"{path} has no text {name!r}, which every run writes there: put back a copy of it")
+    return found
 
 
-def _settings(folder: Path, config: RunConfig, environment: dict[str, Any]) -> dict[str, str]:
+def run_settings(folder: Path, config: RunConfig, environment: dict[str, Any]) -> dict[str, str]:
+    """What a report tells of a run beside its scenario, in words."""
     timing = read_records(folder / "timing.jsonl")
-    speed = [r["env_steps_per_s"] for r in timing if "env_steps_per_s" in r]
-    compiles = [r["compile_s"] for r in timing if "compile_s" in r]
-    versions = ("thzjax", "jax", "flax", "optax", "python")
+    speed, compiles = (finite_numbers(timing, name) for name in ("env_steps_per_s", "compile_s"))
     return {
         "agent": config.agent,
         "policy": config.policy,
@@ -202,10 +212,10 @@ def _settings(folder: Path, config: RunConfig, environment: dict[str, Any]) -> d
         "seed": str(config.seed),
         "environment steps": f"{_steps(folder):,}",
         "environment steps per second": f"{np.median(speed):,.0f} (median)" if speed else "unknown",
-        "training time": f"{sum(r.get('seconds', 0) for r in timing):.0f} s" if speed else "unknown",
+        "training time": f"{sum(finite_numbers(timing, 'seconds')):.0f} s" if speed else "unknown",
         "compile time": f"{compiles[-1]:.1f} s" if compiles else "unknown",
         "device": environment["device"],
-        "versions": ", ".join(f"{name} {environment[name]}" for name in versions),
+        "versions": ", ".join(f"{name} {environment[name]}" for name in VERSIONS),
     }
 
 
@@ -213,9 +223,16 @@ def _in_short(folder: Path) -> str:
     config = read_config(folder / "config.json")
     return (
         f"policy {config.policy}, constraint handler {config.handler}, seed {config.seed}, {_steps(folder):,} "
-        f"environment steps; {_environment(folder)['command']}"
+        f"environment steps; {read_environment(folder)['command']}"
     )
 
 
 def _steps(folder: Path) -> int:
-    return read_records(folder / "metrics.jsonl")[-1]["env_steps"]
+    return int(_metrics(folder)[-1]["env_steps"])
+
+
+def _metrics(folder: Path) -> list[dict[str, float]]:
+    """The records of a run that has some."""
+    if not (records := read_metrics(folder / "metrics.jsonl")):
+        raise ConfigError(f"{folder} holds no records of a training: go on with it by `thzjax train --resume {folder}`")
+    return records

@@ -13,7 +13,7 @@ import numpy as np
 
 from thzjax.beamforming.anchors import anchor_rates, refuse_impossible
 from thzjax.errors import ConfigError
-from thzjax.experiment.compare import Say
+from thzjax.experiment.compare import Say, check_channels
 from thzjax.experiment.evaluation import (
     HELD_OUT,
     DesignRule,
@@ -95,6 +95,7 @@ def points(
     Raises:
       ConfigError: a value that the option cannot take, an unknown method, or options of unequally many values.
     """
+    check_channels(num_channels)
     options = {name: values, **(along or {})}
     for other, theirs in options.items():
         if len(theirs) != len(values):

@@ -15,6 +15,11 @@ from thzjax.experiment.evaluation import TRAIN, stream_key
 from thzjax.experiment.learner import Learner, draw_validation, make_chunk, make_learner, run_once, validate
 from thzjax.experiment.overrides import apply_overrides, differences, get_field, replace_field
 from thzjax.parallel import choose_devices, on_devices
+from thzjax.systems.limits import short
+
+MOST_SEEDS = 1000
+LONGEST_LABEL = 200
+"""Bytes: file systems take 255, and a seed follows."""
 
 
 class Together(NamedTuple):
@@ -144,8 +149,8 @@ def expand(
     Raises:
       ConfigError: no seed, or options of unequally many values.
     """
-    if seeds < 1:
-        raise ConfigError(f"seeds={seeds} must be at least 1")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise ConfigError(f"seeds={seeds} must be at least 1, and at most {MOST_SEEDS}")
     counts = {name: len(values) for name, values in sweeps}
     if len(counts) < len(sweeps):
         raise ConfigError("--sweep names one option twice: list all its values at once")
@@ -157,6 +162,8 @@ def expand(
     for point in list(points) or [()]:
         changed = apply_overrides(config, [f"{name}={value}" for name, value in point])
         label = "".join(f"{name}={value}" for name, value in point[:1])
+        if len(label.encode()) > LONGEST_LABEL:
+            raise ConfigError(f"--sweep {short(label)} is too long to name a folder: write the value in fewer letters")
         labels[label] = {
             "-".join([*([label.replace("/", "_")] if label else []), f"seed-{seed}"]): dataclasses.replace(
                 changed, seed=seed

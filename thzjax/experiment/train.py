@@ -19,7 +19,7 @@ from thzjax import distributed
 from thzjax.errors import ConfigError
 from thzjax.experiment.checkpoint import SCORE, Checkpoints
 from thzjax.experiment.config import RunConfig, config_json
-from thzjax.experiment.files import FULL, append_record, read_records, rewrite_records, write_atomically
+from thzjax.experiment.files import FULL, append_record, read_metrics, read_records, rewrite_records, write_atomically
 from thzjax.experiment.learned import TOGETHER, write_together
 from thzjax.experiment.lock import LOCK, hold
 from thzjax.experiment.memory import check_fits
@@ -224,7 +224,7 @@ class _Run:
 
     def rewind(self, record: int) -> None:
         """Forget the records after that one; they will be made again, to the same bits."""
-        kept = [r for r in read_records(self.metrics) if r["record"] <= record]
+        kept = [r for r in read_metrics(self.metrics) if r["record"] <= record]
         if [r["record"] for r in kept] != list(range(record + 1)):
             raise ConfigError(f"{self.metrics} lacks records before checkpoint {record}: put back a copy of it")
         rewrite_records(self.metrics, kept)

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from thzjax import plotting
+from thzjax.errors import ConfigError, one_line
 from thzjax.experiment.files import write_atomically
 from thzjax.experiment.report import STYLE
 from thzjax.experiment.train import environment_record
 from thzjax.figures.frame import Budget, Curve, Data, Figure, overall, summary
 from thzjax.figures.judging import seeds_interval
+from thzjax.figures.results import read_result
 from thzjax.figures.workshop import Workshop
 
 VERDICTS, MARKDOWN, PAGE, RESULT = "verdicts.json", "REPRODUCTION.md", "reproduction.html", "result.json"
@@ -104,7 +106,7 @@ def table(data: Data) -> str:
 
 def write_pages(folder: Path) -> None:
     """`verdicts.json`, `REPRODUCTION.md` and `reproduction.html` of whatever figures the folder holds."""
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"*/{RESULT}"))]
+    results = [read_result(path) for path in sorted(folder.glob(f"*/{RESULT}"))]
     results.sort(key=_order)
     keep = ("id", "source", "claim", "verdict", "findings", "budget", "seeds", "channels", "seconds", "date")
     verdicts = [{key: result[key] for key in keep} for result in results]
@@ -145,6 +147,10 @@ def _total(results: Sequence[dict[str, Any]]) -> str:
     return f"{len(results)} figures in {sum(work.values()) / 60:.0f} minutes, what they share counted once."
 
 
+def _made_on(env: dict[str, str]) -> str:
+    return f"thzjax {env['thzjax']}, jax {env['jax']}, Python {env['python']}, {env['device']}"
+
+
 def markdown(results: Sequence[dict[str, Any]]) -> str:
     """The page as Markdown, pictures linked."""
     lines = ["# Reproduction", "", INTRODUCTION, "", _total(results), ""]
@@ -164,7 +170,7 @@ def markdown(results: Sequence[dict[str, Any]]) -> str:
             f"`{r['command']}`, {r['date']}: {r['seeds']} seeds, {r['channels']} held-out channels, "
             f"{r['searches']} for the gradient search, "
             f"{r['seconds']:.0f} s; "
-            f"thzjax {env['thzjax']}, jax {env['jax']}, Python {env['python']}, {env['device']}. "
+            f"{_made_on(env)}. "
             f"Numbers: [{r['id']}.csv]({r['id']}/{r['id']}.csv).",
         ]
     return "\n".join(lines) + "\n"
@@ -184,10 +190,26 @@ def _table(head: Sequence[str], rows: str) -> str:
     )
 
 
+def _picture(path: Path, prefix: str) -> str:
+    """A drawn picture to be put into the page, its ids told apart by a prefix.
+
+    Raises:
+      ConfigError: it is missing, or has something in it that is no picture.
+    """
+    try:
+        svg = re.sub(r"<!--.*?-->", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} is not readable ({one_line(error)}): reproduce the figure again") from None
+    start = svg.find("<svg")
+    if start < 0 or re.search(r"<script|<foreignobject|javascript:|\son\w+\s*=", svg, re.IGNORECASE):
+        raise ConfigError(f"{path} is no picture that was drawn here: reproduce the figure again")
+    return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg[start:])
+
+
 def page(results: Sequence[dict[str, Any]], folder: Path) -> str:
     """The page as self-contained HTML."""
     rows = "".join(
-        f"<tr><td><a href='#{r['id']}'>{escape(r['source'])}</a></td><td>{escape(r['claim'])}</td>"
+        f"<tr><td><a href='#{escape(r['id'])}'>{escape(r['source'])}</a></td><td>{escape(r['claim'])}</td>"
         f"<td><b>{escape(r['verdict'])}</b></td><td>{r['seconds']:.0f}</td></tr>"
         for r in results
     )
@@ -196,8 +218,7 @@ def page(results: Sequence[dict[str, Any]], folder: Path) -> str:
     for r in results:
         pictures = ""
         for p in r["pictures"]:
-            svg = (folder / r["id"] / f"{p['name']}.svg").read_text(encoding="utf-8")
-            svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{p['name']}-", svg[svg.index("<svg") :])
+            svg = _picture(folder / r["id"] / f"{p['name']}.svg", p["name"])
             pictures += f"<figure>{svg}<figcaption>{escape(p['shows'])}</figcaption></figure>"
         rows = "".join(
             f"<tr><td>{escape(f['regime'])}</td><td>{escape(f['statement'])}</td><td>{escape(f['verdict'])}</td>"
@@ -206,13 +227,12 @@ def page(results: Sequence[dict[str, Any]], folder: Path) -> str:
         )
         env = r["environment"]
         body += (
-            f"<h2 id='{r['id']}'>{escape(r['source'])}: {escape(r['verdict'])}</h2>"
+            f"<h2 id='{escape(r['id'])}'>{escape(r['source'])}: {escape(r['verdict'])}</h2>"
             f"<p>{escape(r['claim'])}</p>{pictures}"
             f"{_table(('regime', 'statement', 'verdict', 'statistic'), rows)}<p class='note'>{escape(r['notes'])}</p>"
-            f"<p class='note'><code>{escape(r['command'])}</code>, {r['date']}, {r['seeds']} seeds, {r['channels']} "
-            f"channels, {r['searches']} for the gradient search, {r['seconds']:.0f} s, thzjax {env['thzjax']}, "
-            f"jax {env['jax']}, Python {env['python']}, "
-            f"{escape(env['device'])}</p>"
+            f"<p class='note'><code>{escape(r['command'])}</code>, {escape(r['date'])}, {r['seeds']} seeds, "
+            f"{r['channels']} channels, {r['searches']} for the gradient search, {r['seconds']:.0f} s, "
+            f"{escape(_made_on(env))}</p>"
         )
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'

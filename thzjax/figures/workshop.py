@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import thzjax
+from thzjax.errors import ConfigError, one_line
 from thzjax.experiment.compare import HELD_OUT_SEED, compare
 from thzjax.experiment.config import read_config, resolve
 from thzjax.experiment.evaluation import (
@@ -29,7 +30,7 @@ from thzjax.experiment.evaluation import (
     judge,
     stream_key,
 )
-from thzjax.experiment.files import read_records, write_atomically
+from thzjax.experiment.files import read_metrics, write_atomically
 from thzjax.experiment.learned import TOGETHER, runs_in
 from thzjax.experiment.learner import load_trained, run_once
 from thzjax.experiment.overrides import to_json
@@ -109,14 +110,14 @@ class Workshop:
             if status := run_together(configs, runs, TrainingProgress()):
                 raise Stopped(status)
             write_atomically(took, f"{time.monotonic() - begin:.1f}\n")
-        self.spent[f"runs/{folder.name}"] = float(took.read_text(encoding="utf-8")) if took.exists() else 0.0
+        self.spent[f"runs/{folder.name}"] = _seconds(took)
         return folder
 
     def traces(self, folder: Path, field: str, against: str = "episodes") -> dict[str, Trace]:
         """A number of `metrics.jsonl` over training, by label of the runs."""
         found = {}
         for label, runs in runs_in(folder).items():
-            records = [[r for r in read_records(run / "metrics.jsonl") if field in r] for run in runs]
+            records = [[r for r in read_metrics(run / "metrics.jsonl") if field in r] for run in runs]
             x = np.array([record[against] for record in records[0]], float)
             found[label] = Trace(x, np.array([[record[field] for record in each] for each in records], float))
         return found
@@ -309,10 +310,23 @@ class Workshop:
             found = compute()
             np.savez_compressed(aside, **found, **{SECONDS: np.array(time.monotonic() - begin)})
             aside.replace(path)
-        with np.load(path, allow_pickle=False) as kept:
-            self.spent[f"points/{path.stem}"] = float(kept[SECONDS])
-            return {name: kept[name] for name in kept.files if name != SECONDS}
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
+                found = {name: kept[name] for name in kept.files}
+            self.spent[f"points/{path.stem}"] = float(found.pop(SECONDS))
+        except Exception as error:  # whatever a damaged archive makes its readers raise
+            raise ConfigError(f"{path} is damaged ({one_line(error)}): delete it, and it is worked out again") from None
+        return found
 
 
 def _records(run: Path) -> list[int]:
-    return [record["record"] for record in read_records(run / "metrics.jsonl")]
+    return [int(record["record"]) for record in read_metrics(run / "metrics.jsonl")]
+
+
+def _seconds(note: Path) -> float:
+    """The seconds that a note tells; 0 where it tells none."""
+    try:
+        seconds = float(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0.0
+    return seconds if np.isfinite(seconds) else 0.0

@@ -164,7 +164,9 @@ class System(Protocol):
 
 
 def satisfied(slack: dict[str, Array]) -> Array:
-    """True where every named constraint holds, `[...]`: slack >= -1e-6 in float64, -1e-5 in float32."""
+    """True where every named constraint holds, `[...]`: slack >= -1e-6 in float64, -1e-5 in float32; of none, `[]`."""
+    if not slack:
+        return jnp.ones((), bool)
     held = [holds(value) for value in slack.values()]
     return jnp.all(jnp.stack(jnp.broadcast_arrays(*held)), axis=0)
 

@@ -8,6 +8,7 @@ import math
 from typing import TYPE_CHECKING
 
 from thzjax.errors import ConfigError
+from thzjax.systems import limits
 from thzjax.systems.medium import STANDARD_AIR, absorption_per_m, noise_w, require_not_negative, require_positive
 
 if TYPE_CHECKING:
@@ -103,13 +104,7 @@ def check(scenario: HrisScenario) -> None:
     Raises:
       ConfigError: one line with the two values that clash.
     """
-    for field in dataclasses.fields(scenario):
-        value = getattr(scenario, field.name)
-        parts = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-        if any(isinstance(part, float) and not math.isfinite(part) for part in parts):
-            raise ConfigError(f"{field.name}={value} must be finite")
-        if isinstance(field.default, tuple) and field.name != "constraints" and len(parts) != len(field.default):
-            raise ConfigError(f"{field.name}={value} must have {len(field.default)} values")
+    limits.check_numbers(scenario)
     require_positive(
         scenario,
         (
@@ -129,6 +124,48 @@ def check(scenario: HrisScenario) -> None:
             raise ConfigError(
                 f"{name}={getattr(scenario, name)} must lie inside +-90 degrees: an array sees nothing along its plane"
             )
+    limits.check_ranges(scenario)
+    _check_sizes(scenario)
+
+
+def _check_sizes(scenario: HrisScenario) -> None:
+    antennas, elements, sensors = map(math.prod, (scenario.bs_shape, scenario.surface_shape, scenario.sensor_shape))
+    users = scenario.num_users * (1 + scenario.num_rays_user)
+    limits.check_entries("the channel to the surface, elements x antennas,", elements, antennas)
+    paths = 1 + scenario.num_rays_bs
+    limits.check_entries("the paths to the surface, paths x (elements + antennas),", paths, elements + antennas)
+    limits.check_entries("the paths to the users, paths x elements,", users, elements)
+    limits.check_entries("the sensing elements' responses", 3, sensors)
+
+
+def _check_levels(scenario: HrisScenario, k_abs: float) -> None:
+    """Refuse antennas that stand in each other's near fields, and noise that is next to none.
+
+    All antennas, elements and rays are taken to add in phase, at the nearest place and with the largest amplitude.
+    """
+    from thzjax.units import SPEED_OF_LIGHT
+
+    freq_hz, elements = scenario.freq_hz, math.prod(scenario.surface_shape)
+    gain = scenario.bs_gain_dbi + scenario.element_gain_dbi
+    first = limits.hop_db("base station to the surface", freq_hz, scenario.bs_dist_m, k_abs, gain)
+    gain = scenario.element_gain_dbi + scenario.user_gain_dbi
+    last = limits.hop_db("surface to a user", freq_hz, scenario.user_dist_m[0], k_abs, gain)
+    limits.hop_db("surface to the target", freq_hz, scenario.target_dist_m, k_abs, scenario.element_gain_dbi)
+    ray = 10 ** (scenario.ray_power_db / 20)
+    rays = 20 * math.log10((1 + scenario.num_rays_bs * ray) * (1 + scenario.num_rays_user * ray))
+    loudest = 20 * math.log10(max(scenario.max_amplitude, 1) if scenario.num_active else 1)
+    clean = scenario.p_bs_dbm - 30 - 10 * math.log10(noise_w(scenario))
+    # Power over noise, times the gain of the first hop to every element with its amplitude.
+    arriving = (
+        clean + first + rays + loudest + 10 * math.log10(math.prod(scenario.bs_shape)) + 20 * math.log10(elements)
+    )
+    limits.check_level("the signal over the noise", arriving + last, limits.MOST_SNR_DB)
+    # Power of the echo of a unit field at the target, at one sensing element: the radar equation.
+    wavelength = SPEED_OF_LIGHT / freq_hz
+    echo = 10 * math.log10(scenario.rcs_m2 * wavelength**2 / (4 * math.pi) ** 3 / scenario.target_dist_m**4)
+    echo += scenario.element_gain_dbi + scenario.sensor_gain_dbi
+    dwell = 10 * math.log10(scenario.snapshots * math.prod(scenario.sensor_shape))
+    limits.check_level("the target's echo over the noise", arriving + echo + dwell, limits.MOST_ECHO_DB)
 
 
 def _check_amplifiers(scenario: HrisScenario) -> None:
@@ -183,6 +220,8 @@ def build_hris(scenario: HrisScenario) -> "tuple[HrisIsac, Params]":
     )
 
     _check_rank(scenario)
+    k_abs = absorption_per_m(scenario)
+    _check_levels(scenario, k_abs)
 
     def radians(degrees: Pair | float):
         return number([math.radians(x) for x in degrees])
@@ -192,7 +231,7 @@ def build_hris(scenario: HrisScenario) -> "tuple[HrisIsac, Params]":
 
     params = Params(
         freq_hz=number(scenario.freq_hz),
-        k_abs=number(absorption_per_m(scenario)),
+        k_abs=number(k_abs),
         bs_dist_m=number(scenario.bs_dist_m),
         bs_arrival_rad=radians(scenario.bs_arrival_deg),
         bs_departure_rad=radians(scenario.bs_departure_deg),

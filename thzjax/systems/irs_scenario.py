@@ -8,6 +8,7 @@ import math
 from typing import TYPE_CHECKING
 
 from thzjax.errors import ConfigError
+from thzjax.systems import limits
 from thzjax.systems.medium import STANDARD_AIR, absorption_per_m, noise_w, require_not_negative, require_positive
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def check(scenario: IrsScenario) -> None:
     Raises:
       ConfigError: one line with the two values that clash.
     """
+    limits.check_numbers(scenario)
     positive = (
         "dry_pressure_pa", "temperature_k", "freq_hz", "power_w", "p_ref_w", "bandwidth_hz", "pattern_width_deg",
         "steepness", "min_bs_distance_m",
@@ -108,7 +110,25 @@ def check(scenario: IrsScenario) -> None:
         raise ConfigError(f"min_amplitude={scenario.min_amplitude:g} must lie in 0..1")
     if any(not -90 <= angle <= 90 for angle in scenario.pattern_targets_deg):
         raise ConfigError(f"pattern_targets_deg={scenario.pattern_targets_deg} must lie in -90..90 degrees")
+    limits.check_ranges(scenario)
+    _check_sizes(scenario)
     _check_geometry(scenario)
+
+
+def _check_sizes(scenario: IrsScenario) -> None:
+    if min(scenario.surface_shape) < 0:
+        raise ConfigError(f"surface_shape={scenario.surface_shape} must not be negative")
+    rows, cols = (max(size, 1) for size in scenario.surface_shape)
+    users, paths = scenario.num_users * max(scenario.user_antennas, 1), scenario.num_rays + 1
+    limits.check_entries("the channel to the surface, elements x antennas,", rows * cols, scenario.num_antennas)
+    largest = max(rows * cols, scenario.num_antennas)
+    limits.check_entries("the channel to the users, antennas x elements,", users, largest)
+    limits.check_entries("the paths of the users, by antenna,", users, paths, scenario.num_antennas)
+    if scenario.power_w > limits.MOST_POWER_RATIO * scenario.p_ref_w:
+        raise ConfigError(
+            f"power_w={scenario.power_w:g} is more than {limits.MOST_POWER_RATIO:g} times p_ref_w={scenario.p_ref_w:g}"
+            ", and the beam pattern's error grows with its square: raise p_ref_w"
+        )
 
 
 def _check_geometry(scenario: IrsScenario) -> None:
@@ -132,6 +152,34 @@ def _check_geometry(scenario: IrsScenario) -> None:
         )
 
 
+def _check_levels(scenario: IrsScenario, k_abs: float) -> None:
+    """Refuse antennas that stand in each other's near fields, or too close for float32, and noise that is next to none.
+
+    The direct path and the surface's elements are taken to add in phase, with every ray, at the nearest place.
+    """
+    bs, surface, centre = scenario.bs_position_m, scenario.surface_position_m, scenario.users_centre_m
+    radius, freq_hz = scenario.users_radius_m, scenario.freq_hz
+    largest = max(abs(x) for place in (bs, surface, centre) for x in place) + radius
+    direct_m = math.dist(bs, centre) - radius
+    limits.check_apart("a user and the base station", direct_m, largest)
+    gain = scenario.bs_gain_dbi + scenario.user_gain_dbi - scenario.blockage_db
+    amplitude = 10 ** (limits.hop_db("base station to a user", freq_hz, direct_m, k_abs, gain) / 20)
+    elements = math.prod(scenario.surface_shape)
+    if elements:
+        first_m = math.dist(bs, surface)
+        last_m = math.hypot(max(math.dist(centre[:2], surface[:2]) - radius, 0), centre[2] - surface[2])
+        limits.check_apart("the base station and the surface", first_m, largest)
+        limits.check_apart("a user and the surface", last_m, largest)
+        gain = scenario.bs_gain_dbi + scenario.element_gain_dbi
+        first = limits.hop_db("base station to the surface", freq_hz, first_m, k_abs, gain)
+        gain = scenario.element_gain_dbi + scenario.user_gain_dbi
+        last = limits.hop_db("surface to a user", freq_hz, last_m, k_abs, gain)
+        amplitude += elements * 10 ** ((first + last) / 20)
+    amplitude *= (1 + scenario.num_rays * scenario.ray_reflection) ** 2
+    power = scenario.power_w * scenario.num_antennas * scenario.user_antennas * amplitude**2 / noise_w(scenario)
+    limits.check_level("the signal over the noise", 10 * math.log10(max(power, 1e-300)), limits.MOST_SNR_DB)
+
+
 def build_irs(scenario: IrsScenario) -> "tuple[IrsIsac, Params]":
     """The system and its parameters.
 
@@ -145,6 +193,8 @@ def build_irs(scenario: IrsScenario) -> "tuple[IrsIsac, Params]":
 
     check(scenario)
     system = _system(scenario)
+    k_abs = absorption_per_m(scenario)
+    _check_levels(scenario, k_abs)
     grid = beampattern.pattern_grid()
     desired = desired_beams(scenario)
     gram = beampattern.pattern_gram(scenario.num_antennas, desired, grid)
@@ -159,7 +209,7 @@ def build_irs(scenario: IrsScenario) -> "tuple[IrsIsac, Params]":
 
     params = Params(
         freq_hz=number(scenario.freq_hz),
-        k_abs=number(absorption_per_m(scenario)),
+        k_abs=number(k_abs),
         bs_position_m=number(scenario.bs_position_m),
         surface_position_m=number(scenario.surface_position_m),
         users_centre_m=number(scenario.users_centre_m),
