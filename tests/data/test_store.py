@@ -98,6 +98,15 @@ def test_what_a_kill_left_of_a_beginning_is_made_anew(tmp_path, suffix):
 
 
 @SUFFIXES
+def test_what_is_refused_leaves_nothing(tmp_path, suffix):
+    _, _, like, arrays = whole()
+    with contextlib.suppress(ConfigError), Store(tmp_path / f"a{suffix}", like, 7, ABOUT) as store:
+        store.write(rows(arrays, 0, 2))
+        raise ConfigError("no channel of this system")
+    assert list(tmp_path.iterdir()) == []
+
+
+@SUFFIXES
 def test_another_file_is_not_gone_on_with(tmp_path, suffix):
     _, _, like, arrays = whole()
     target = tmp_path / f"a{suffix}"

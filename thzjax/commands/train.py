@@ -39,6 +39,7 @@ def train(
     process_id: int | None = None,
     initialization_timeout: int = 300,
     env_chunk: int | None = None,
+    data: Path | None = None,
 ) -> int:
     """Train a learner on a preset, then judge it beside the classical designs and write a report.
 
@@ -53,6 +54,7 @@ def train(
       thzjax train paper-a --seeds 3 --sweep actor_rate=1e-2,1e-3,1e-4 critic_rate=2e-2,2e-3,2e-4
       thzjax train paper-a --agent dppo
       thzjax train paper-a --agent apg --set num_envs=16384 --env-chunk 1024
+      thzjax train paper-b --agent apg --data channels.h5
       thzjax train --resume runs/demo
       thzjax train paper-a --workers 4 --distributed --coordinator 10.0.0.1:29500 --num-processes 2 --process-id 0
 
@@ -90,6 +92,8 @@ def train(
       initialization_timeout: seconds to wait for the other processes.
       env_chunk: simulate and differentiate at most so many environments at a time, the others after them, where a
         batch is larger than memory; default all at once.
+      data: train on the channels of this file (docs/data.md) in place of drawn ones: on its first eight tenths; the
+        ninth is the learning curve's, the last is held out.
     """
     from thzjax.distributed import Elsewhere, first, member, part
 
@@ -101,7 +105,7 @@ def train(
         if env_chunk is not None:
             overrides = (*overrides, f"learner.env_chunk={env_chunk}")
         given = (agent, configuration, handler, seed, steps, quick, policy, workers)
-        folder, runs = _runs_to_train(preset, given, out, resume, config, overrides, seeds, sweep, devices)
+        folder, runs = _runs_to_train(preset, given, out, resume, config, overrides, seeds, sweep, devices, data)
         try:
             status = run_together(list(runs.values()), list(runs), TrainingProgress(), devices)
         except TooLarge:
@@ -137,6 +141,7 @@ def _runs_to_train(
     seeds: int,
     sweep: tuple[str, ...],
     devices: int | None,
+    data: Path | None,
 ) -> tuple[Path, dict[Path, "RunConfig"]]:
     """(folder, runs in it): those to go on with, or new ones, whose folders are made."""
     from thzjax.distributed import first_does
@@ -144,14 +149,15 @@ def _runs_to_train(
     from thzjax.experiment.learned import runs_in
     from thzjax.experiment.learner import make_learner
     from thzjax.experiment.overrides import apply_overrides
+    from thzjax.experiment.recorded import with_data
     from thzjax.experiment.train import create_run_folder, create_runs
     from thzjax.parallel import choose_devices
 
     agent, configuration, handler, seed, steps, quick, policy, workers = given
     untouched = ("ppo", "default", None, 0, None, False, None, None)
     if resume is not None:
-        others = (preset, out, config, overrides, seeds, sweep)
-        if given != untouched or others != (None, None, None, (), 1, ()):
+        others = (preset, out, config, overrides, seeds, sweep, data)
+        if given != untouched or others != (None, None, None, (), 1, (), None):
             raise ConfigError("--resume takes the run's own configuration: give no preset and no other option")
         return resume, {run: read_config(run / "config.json") for each in runs_in(resume).values() for run in each}
     if (preset is None) == (config is None):
@@ -163,6 +169,8 @@ def _runs_to_train(
     else:
         run = resolve(preset, agent, configuration, handler, seed, steps, quick, overrides, policy, workers)
     make_learner(run)
+    if data is not None or (run.data is not None and run.data_sha256 is None):
+        run = with_data(run, data or Path(run.data))
     choose_devices(run.workers, devices)
     if seeds == 1 and not sweep:
         folder = out or Path("runs") / f"{run.preset}-{run.agent}-{run.seed}"

@@ -91,7 +91,7 @@ PARTS = {".h5": Hdf5Part, ".hdf5": Hdf5Part, ".npz": NpzPart}
 
 
 class Store:
-    """A file of `num` channels in the making; a context manager, after which what was written is safe.
+    """A file of `num` channels in the making; a context manager, after which what was written is safe, or refused.
 
     Beside TARGET stand TARGET.part, with room for all, and TARGET.part.json, which says how many are safely in it. With
     the same arguments a further process goes on from there.
@@ -186,11 +186,21 @@ class Store:
         self._file.seal(self._target)
         self._note.unlink()
 
+    def _discard(self) -> None:
+        """Leave nothing behind: what was to be written is no good, so that there is nothing to go on with."""
+        self._file.close()
+        self._note.unlink()
+        shutil.rmtree(self._part, ignore_errors=True)
+        self._part.unlink(missing_ok=True)
+
     def __enter__(self) -> "Store":
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if not self._note.exists():
+            return
+        if kind is not None and issubclass(kind, ConfigError):
+            self._discard()
             return
         # What cannot be saved, as on a full disk, has been told already.
         with contextlib.suppress(OSError, ValueError, RuntimeError):

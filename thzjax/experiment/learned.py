@@ -43,6 +43,12 @@ def runs_in(folder: Path) -> dict[str, list[Path]]:
         raise ConfigError(f"{folder / TOGETHER} is not a list of runs ({error})") from None
 
 
+def configs_of(folders: Sequence[Path]) -> list[RunConfig]:
+    """The configurations of all runs in some folders."""
+    runs = [run for folder in folders for each in runs_in(folder).values() for run in each]
+    return [read_config(run / "config.json") for run in runs]
+
+
 def policy_names(folders: Sequence[Path]) -> dict[str, list[Path]]:
     """Runs by what their policy is called: its agent, what is unusual about it, its label, its seeds if several.
 

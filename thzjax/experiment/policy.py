@@ -10,11 +10,13 @@ import numpy as np
 from jax import Array
 
 from thzjax import __version__
+from thzjax.data.drops import read_arrays
+from thzjax.data.sources import opened
 from thzjax.errors import ConfigError
 from thzjax.experiment.config import read_config
 from thzjax.experiment.evaluation import PolicyRule
 from thzjax.experiment.learner import Learner, load_weights, make_learner
-from thzjax.exported import checked_arrays, export_program, load_exported, one_line, refuse_richer
+from thzjax.exported import checked_arrays, export_program, load_exported, refuse_richer
 from thzjax.systems.base import Design
 
 BATCH = 4096
@@ -116,23 +118,17 @@ def policy_rank(run: Path) -> int:
 
 
 def read_channels(wanted: dict[str, jax.ShapeDtypeStruct], source: Path) -> dict[str, Any]:
-    """A batch of channels from an `.npz` of the arrays that `channel_arrays` names.
+    """A batch of channels from an `.npz`, HDF5 or `.mat` file of the arrays that `channel_arrays` names.
 
     Raises:
       ConfigError: no such file, or an array that is missing, of another shape, not finite or of too few channels.
     """
-    try:
-        with source.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = dict(file)
-    except FileNotFoundError:
-        raise ConfigError(f"{source} does not exist") from None
-    except Exception as error:  # whatever a damaged archive makes its readers raise
-        raise ConfigError(f"{source} is not readable as .npz ({one_line(error)})") from None
-    return checked_arrays(arrays, wanted, source)
+    with opened(source) as file:
+        return read_arrays(file, wanted)
 
 
 def design_file(run: Path, source: Path, target: Path, say: Callable[[str], None], checkpoint: str = "last") -> int:
-    """Design for every channel of an `.npz` and write `beamformer [C, M, S]` and `reflection [C, N]` to another.
+    """Design for every channel of a file and write `beamformer [C, M, S]` and `reflection [C, N]` to an `.npz`.
 
     Args:
       run: a run folder, or a file that `export_policy` wrote.
