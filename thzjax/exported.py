@@ -137,11 +137,11 @@ def export_program(
     aside.replace(path)
 
 
-def refuse_richer(arrays: Mapping[str, ArrayLike], rank: int, source: object) -> None:
-    """Refuse channels whose rows span more dimensions than a policy of this `rank` looks at: the rest would be lost.
+def refuse_richer(arrays: Mapping[str, ArrayLike], rank: int, source: object, first: int = 0) -> None:
+    """Refuse channels whose rows span more dimensions than designers of this `rank` look at: the rest would be lost.
 
     Rows of `bs_to_surface [C, N, M]` and `direct [C, K, M]` are projected onto the span of `rank` random mixtures of
-    them; what stays outside is rounding where the rank is no larger.
+    them; what stays outside is rounding where the rank is no larger. `first` is the number of the first channel.
 
     Raises:
       ConfigError: a thousandth of some channel's amplitude or more lies outside.
@@ -159,8 +159,8 @@ def refuse_richer(arrays: Mapping[str, ArrayLike], rank: int, source: object) ->
     if share.max() > 1e-3:
         worst = int(share.argmax())
         raise ConfigError(
-            f"{source}: channel {worst} has more than the {rank} independent paths that the policy was trained for, "
-            f"{share[worst]:.2g} of its amplitude beyond them: train one on a scenario with as many (num_rays_bs)"
+            f"{source}: channel {first + worst} has more than the {rank} independent paths of the scenario, "
+            f"{share[worst]:.2g} of its amplitude beyond them: take one with as many (num_rays_bs), for training too"
         )
 
 
@@ -182,15 +182,13 @@ def checked_arrays(
         array = given.get(name, np.zeros((count, *like.shape), like.dtype))
         if array.shape != (count, *like.shape) or not count:
             shape = ", ".join(map(str, ("C", *like.shape)))
-            raise ConfigError(
-                f"{source}: {name} has shape {array.shape}, the policy needs [{shape}] with C={count} >= 1"
-            )
+            raise ConfigError(f"{source}: {name} has shape {array.shape}, [{shape}] is needed with C={count} >= 1")
         if array.dtype.kind not in "?bufic":
             raise ConfigError(f"{source}: {name} holds {array.dtype}, not numbers")
         if not bool(np.all(np.isfinite(array))):
             raise ConfigError(f"{source}: {name} holds numbers that are not finite")
         if np.iscomplexobj(array) and not np.issubdtype(like.dtype, np.complexfloating):
-            raise ConfigError(f"{source}: {name} is complex, the policy needs {like.dtype}")
+            raise ConfigError(f"{source}: {name} is complex, {like.dtype} is needed")
         with np.errstate(over="ignore"):
             checked[name] = array.astype(like.dtype)
         if not bool(np.all(np.isfinite(checked[name]))):

@@ -23,6 +23,7 @@ from thzjax.physics import (
     drops,
     fading,
     geometry,
+    lines,
     link,
     materials,
     propagation,
@@ -97,6 +98,12 @@ def air(seed):
         uniform(seed + 2, 270.0, 300.0),
         uniform(seed + 3, 2e-3, 1e-2),
     )
+
+
+# Of water and of oxygen, of about the sizes that lines have round 300 GHz.
+SOME_LINES = lines.LineTable(
+    *np.array([[1, 10.8, 9e-23, 0.09, 0.45, 316, 0.6, 0], [7, 14.2, 2e-26, 0.05, 0.05, 2, 0.7, 1e-3]]).T
+)
 
 
 def angles(seed):
@@ -215,6 +222,8 @@ CASES = {
     "constant_absorption": Case(absorption.constant_absorption, lambda s: (uniform(s, 1e-4, 1),), "real"),
     # A sum of 79 lines, each of products of powers.
     "p676_attenuation": Case(absorption.p676_attenuation, air, "real", rtol=200 * EPS32),
+    "p676_continuum": Case(absorption.p676_continuum, air, "real", rtol=100 * EPS32),
+    "line_attenuation": Case(lambda *a: lines.line_attenuation(*a, SOME_LINES), air, "real", rtol=200 * EPS32),
     "simplified_absorption": Case(
         absorption.simplified_absorption, lambda s: (*air(s)[:3], uniform(s, 0.2, 0.9)), "real", rtol=200 * EPS32
     ),
@@ -560,7 +569,7 @@ def test_float64_stays_float64_with_float32_near_and_right_gradients(case, x64):
 ELSEWHERE = {
     "host": {
         *("convex_optimum", "least_pattern_error", "optimal_covariance", "tabulated_optimum", "level_step"),
-        "transmission_windows",
+        *("transmission_windows", "read_lines"),
     },
     "constants": {"desired_pattern", "pattern_gram", "pattern_grid", "subcarrier_offsets", "upa_positions"},
     "integers": {"nearest_level", "nearest_phasor", "quantised_phase"},

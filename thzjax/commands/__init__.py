@@ -1,6 +1,7 @@
 """What each command of the command line does. Nothing heavy is imported until one needs it: --help is instant."""
 
 from thzjax.commands.bench import bench
+from thzjax.commands.channels import channels
 from thzjax.commands.completion import completion
 from thzjax.commands.info import info
 from thzjax.commands.judge import compare, evaluate, report
@@ -12,5 +13,5 @@ from thzjax.commands.watch import watch
 
 COMMANDS = {
     "train": train, "watch": watch, "evaluate": evaluate, "compare": compare, "report": report, "policy": policy,
-    "reproduce": reproduce, "bench": bench, "show": show, "info": info, "completion": completion,
+    "channels": channels, "reproduce": reproduce, "bench": bench, "show": show, "info": info, "completion": completion,
 }  # fmt: skip

@@ -59,12 +59,15 @@ def report(runs: Runs = (), /, channels: int | None = None, json: Json = None) -
     return OK
 
 
-def evaluate(run: Run, /, channels: int | None = None, refine: int = 0, json: Json = None) -> int:
+def evaluate(
+    run: Run, /, channels: int | None = None, refine: int = 0, json: Json = None, data: Path | None = None
+) -> int:
     """Judge a run's trained and untrained policy on held-out channels.
 
     Examples:
       thzjax evaluate runs/demo
       thzjax evaluate runs/demo --channels 4096 --refine 100
+      thzjax evaluate runs/demo --data channels.h5
       thzjax evaluate runs/demo --json -
 
     Args:
@@ -72,16 +75,21 @@ def evaluate(run: Run, /, channels: int | None = None, refine: int = 0, json: Js
       channels: held-out channels; default 2048 on paper A's system, 256 on paper B's.
       refine: judge the trained policy also with so many steps of gradient ascent after it: more rate for more time.
       json: write the rows of the table as a JSON list to this file; "-" is the standard output.
+      data: judge on the channels of this file (docs/data.md), at most so many; of a run that was trained on a file, by
+        default on those of it that were held out.
     """
     from thzjax.experiment.compare import HELD_OUT_SEED, compare, default_channels
+    from thzjax.experiment.recorded import held_out, judged_on
     from thzjax.experiment.tables import comparison_table
 
     check_writable(json)
-    config = first_config(run)
+    config, say = first_config(run), progress("judging")
     channels = default_channels(config.scenario) if channels is None else channels
-    result = compare(
-        config.scenario, [run], channels, HELD_OUT_SEED, progress("judging"), classical=False, refine=refine
-    )
+    if data is None and config.data is not None:
+        drops = held_out(config, channels)
+    else:
+        drops = judged_on(config.scenario, data, [config], channels, say)
+    result = compare(config.scenario, [run], channels, HELD_OUT_SEED, say, classical=False, refine=refine, drops=drops)
     printer(json)(comparison_table(result.rows))
     write_json(result.rows, json)
     return OK
@@ -99,6 +107,7 @@ def compare(
     json: Json = None,
     out: Path | None = None,
     overrides: Overrides = (),
+    data: Path | None = None,
 ) -> int:
     """Judge every method on the same held-out channels, as a table and as figures; or along one parameter, as curves.
 
@@ -112,6 +121,7 @@ def compare(
       thzjax compare paper-a runs/demo --json rows.json --out figures
       thzjax compare --config runs/demo/config.json runs/demo --set power_w=0.01 --json -
       thzjax compare paper-a runs/apg --sweep num_users=2:6:1 --methods gradient
+      thzjax compare paper-b --data channels.h5 --channels 64
 
     Args:
       preset: scenario.
@@ -125,9 +135,13 @@ def compare(
       json: write the rows of the table as a JSON list to this file; "-" is the standard output.
       out: folder for the figures; a sweep's default is sweeps/PRESET-NAME.
       overrides: options of the scenario, such as pattern_threshold=3.
+      data: judge on the first channels of this file (docs/data.md), at most so many, in place of drawn ones; of a file
+        that one of the runs was trained on, on those that it held out.
     """
     from thzjax.experiment.compare import HELD_OUT_SEED, anchors, default_channels
     from thzjax.experiment.compare import compare as judge_all
+    from thzjax.experiment.learned import configs_of
+    from thzjax.experiment.recorded import judged_on
     from thzjax.experiment.summary import write_figures, write_rows
     from thzjax.experiment.tables import comparison_table
 
@@ -139,15 +153,18 @@ def compare(
     if sweep:
         if refine:
             raise ConfigError("--refine is for a single point: leave out --sweep")
+        if data is not None:
+            raise ConfigError("--data holds the channels of one point: leave out --sweep")
         return _sweep(name, scenario, sweep, channels, methods, json, out, runs)
-    say = printer(json)
-    result = judge_all(scenario, runs, channels, HELD_OUT_SEED, progress("judging"), methods=methods, refine=refine)
+    say, tell = printer(json), progress("judging")
+    drops = judged_on(scenario, data, configs_of(runs), channels, tell)
+    result = judge_all(scenario, runs, channels, HELD_OUT_SEED, tell, methods=methods, refine=refine, drops=drops)
     say(comparison_table(result.rows))
-    for anchor, rate in anchors(scenario, channels, HELD_OUT_SEED).items():
+    for anchor, rate in anchors(scenario, channels, HELD_OUT_SEED, drops).items():
         say(f"{anchor}: {rate:.3f}")
     write_json(result.rows, json)
     # A comparison on another scenario than its own is not the run's.
-    own = len(runs) == 1 and not any("trained elsewhere" in row["method"] for row in result.rows)
+    own = len(runs) == 1 and data is None and not any("trained elsewhere" in row["method"] for row in result.rows)
     if own:
         write_rows(result.rows, runs[0] / "comparison.json")
     folder = out or (runs[0] / "figures" if own else None)

@@ -28,7 +28,8 @@ def policy(
 
     Args:
       run: run folder, or a file that --export wrote.
-      channels: .npz of complex amplitudes, all gains in them, one channel per leading index.
+      channels: .npz, HDF5 or .mat file of complex amplitudes, all gains in them, one channel per leading index
+        (docs/data.md).
       out: .npz to write: beamformer [C, M, S], reflection [C, N].
       checkpoint: "last", "best" (by its rate on the validation channels) or a record's number; the last three and the
         best are kept.

@@ -52,6 +52,7 @@ def train(
     env_chunk: int | None = None,
     tensorboard: bool = False,
     json: Json = None,
+    data: Path | None = None,
 ) -> int:
     """Train a learner on a preset, then judge it beside the classical designs and write a report.
 
@@ -71,6 +72,7 @@ def train(
       thzjax train paper-a --agent dppo
       thzjax train paper-a --agent apg --set num_envs=16384 --env-chunk 1024
       thzjax train --config runs/demo/config.json --set seed=1 --out runs/again
+      thzjax train paper-b --agent apg --data channels.h5
       thzjax train --resume runs/demo
       thzjax train paper-a --workers 4 --distributed --coordinator 10.0.0.1:29500 --num-processes 2 --process-id 0
 
@@ -108,6 +110,8 @@ def train(
       tensorboard: also write event files for TensorBoard into the run folder; `thzjax watch RUN --tensorboard` does so
         for any run. Needs the extra: pip install "thzjax[tensorboard]".
       json: write the rows of the final table as a JSON list to this file; "-" is the standard output.
+      data: train on the channels of this file (docs/data.md) in place of drawn ones: on its first eight tenths; the
+        ninth is the learning curve's, the last is held out.
     """
     from thzjax.distributed import Elsewhere, first, member, part
 
@@ -126,7 +130,7 @@ def train(
         if env_chunk is not None:
             overrides = (*overrides, f"learner.env_chunk={env_chunk}")
         given = (agent, configuration, handler, seed, steps, quick, policy, workers)
-        folder, runs = _runs_to_train(preset, given, out, resume, config, overrides, seeds, sweep, devices)
+        folder, runs = _runs_to_train(preset, given, out, resume, config, overrides, seeds, sweep, devices, data)
         followers = [TrainingProgress(), LearningPicture(folder), *([EventFiles(list(runs))] if tensorboard else [])]
         try:
             status = run_together(list(runs.values()), list(runs), Several(followers), devices)
@@ -163,6 +167,7 @@ def _runs_to_train(
     seeds: int,
     sweep: tuple[str, ...],
     devices: int | None,
+    data: Path | None,
 ) -> tuple[Path, dict[Path, "RunConfig"]]:
     """(folder, runs in it): those to go on with, or new ones, whose folders are made."""
     from thzjax.distributed import first_does
@@ -170,14 +175,15 @@ def _runs_to_train(
     from thzjax.experiment.learned import runs_in
     from thzjax.experiment.learner import make_learner
     from thzjax.experiment.overrides import apply_overrides
+    from thzjax.experiment.recorded import with_data
     from thzjax.experiment.train import create_run_folder, create_runs
     from thzjax.parallel import choose_devices
 
     agent, configuration, handler, seed, steps, quick, policy, workers = given
     untouched = ("ppo", "default", None, 0, None, False, None, None)
     if resume is not None:
-        others = (preset, out, config, overrides, seeds, sweep)
-        if given != untouched or others != (None, None, None, (), 1, ()):
+        others = (preset, out, config, overrides, seeds, sweep, data)
+        if given != untouched or others != (None, None, None, (), 1, (), None):
             raise ConfigError("--resume takes the run's own configuration: give no preset and no other option")
         return resume, {run: read_config(run / "config.json") for each in runs_in(resume).values() for run in each}
     if (preset is None) == (config is None):
@@ -190,6 +196,8 @@ def _runs_to_train(
         run = resolve(preset, agent, configuration, handler, seed, steps, quick, overrides, policy, workers)
     check_origin(run)
     make_learner(run)
+    if data is not None or (run.data is not None and run.data_sha256 is None):
+        run = with_data(run, data or Path(run.data))
     choose_devices(run.workers, devices)
     if seeds == 1 and not sweep:
         folder = out or Path("runs") / f"{run.preset}-{run.agent}-{run.seed}"

@@ -77,6 +77,7 @@ class Environment:
       meet_constraints: scale every design so that the constraints hold on every single channel.
       stop_when_satisfied: an episode also ends (terminated, not truncated) with the first design that meets every
         constraint: paper B's rule. With a discount and a positive reward it teaches to stay infeasible.
+      drops: (key, params) -> the channels of an episode; none for those that the system samples.
     """
 
     system: System
@@ -87,6 +88,7 @@ class Environment:
     delayed_phases: bool = False
     meet_constraints: bool = False
     stop_when_satisfied: bool = False
+    drops: Callable[[Array, Any], Any] | None = None
 
     def __post_init__(self) -> None:
         if self.horizon < 1:
@@ -99,7 +101,7 @@ class Environment:
     def reset(self, key: Array, params: Any) -> tuple[Any, State]:
         """A new episode on a new drop, with what `start` says on the surface."""
         key_channel, key_phase = jax.random.split(key)
-        channels = self.system.sample(key_channel, params)
+        channels = (self.drops or self.system.sample)(key_channel, params)
         phase = random_phases(key_phase, channels, self.system.spec.elements)
         if self.start == "identity":
             phase = jnp.zeros_like(phase)

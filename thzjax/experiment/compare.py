@@ -28,6 +28,7 @@ from thzjax.experiment.evaluation import (
 )
 from thzjax.experiment.learned import learned_rules
 from thzjax.experiment.progress import paced
+from thzjax.experiment.recorded import validation_batch
 from thzjax.experiment.tables import comparison_table
 from thzjax.physics.beampattern import beam_pattern, pattern_grid, transmit_covariance
 from thzjax.physics.link import by_user
@@ -89,6 +90,7 @@ def compare(
     methods: Sequence[str] = (),
     refine: int = 0,
     own: Mapping[str, DesignRule] | None = None,
+    drops: Any = None,
 ) -> Comparison:
     """Judge classical designs (unless told not to) and each run's policy on `num_channels` held-out channels.
 
@@ -104,6 +106,7 @@ def compare(
       methods: only these, as METHOD or METHOD/SURFACE; none named means all but those by request.
       refine: judge every trained policy also with so many steps of gradient ascent after it.
       own: design rules of one's own, by name, to judge beside the others.
+      drops: channels to judge on in place of those, as of a file (`experiment.recorded`).
 
     Raises:
       ConfigError: an unknown method, or constraints that no design can meet on any channel.
@@ -114,7 +117,7 @@ def compare(
     system, params = build(scenario)
     rules = classical_rules(system, methods) if classical else {}
     learned = learned_rules(folders, scenario, refine)
-    channels = draw_channels(system, params, num_channels, seed, HELD_OUT)
+    channels = draw_channels(system, params, num_channels, seed, HELD_OUT) if drops is None else drops
     refuse_impossible(system, params, channels)
     key = stream_key(seed, HELD_OUT)
     project = jax.jit(system.project)
@@ -146,10 +149,10 @@ def compare(
     return result
 
 
-def anchors(scenario: Scenario, num_channels: int, seed: int) -> dict[str, float]:
-    """Mean rates on the held-out channels that belong beside every method's, by name [bit/s/Hz]."""
+def anchors(scenario: Scenario, num_channels: int, seed: int, drops: Any = None) -> dict[str, float]:
+    """Mean rates on the channels of a comparison that belong beside every method's, by name [bit/s/Hz]."""
     system, params = build(scenario)
-    channels = draw_channels(system, params, num_channels, seed, HELD_OUT)
+    channels = draw_channels(system, params, num_channels, seed, HELD_OUT) if drops is None else drops
     return {name: float(np.mean(values)) for name, values in anchor_rates(system, params, channels).items()}
 
 
@@ -158,15 +161,17 @@ def validation_lines(config: RunConfig, result: Comparison) -> dict[str, float]:
     system, params = build(config.scenario)
     # A batch of the comparison's size, so that its compiled rules serve again; channel i is the same in any batch.
     size = result.rows[0]["num_channels"]
-    channels = draw_channels(system, params, size, config.validation_seed, VALIDATION)
+    if config.data is None:
+        channels = draw_channels(system, params, size, config.validation_seed, VALIDATION)
+        count = min(size, config.validation_channels)
+    else:
+        channels, count = validation_batch(config, size)
     key = stream_key(config.validation_seed, VALIDATION)
     lines = {}
     for row, rule in zip(result.rows, result.rules, strict=True):
         if not row["learned"]:
             judgement = judge_compiled(system, params, channels, rule(params, channels, key))
-            lines[f"{row['method']}, {row['surface']}"] = float(
-                jnp.mean(judgement.rate_feasible[: config.validation_channels])
-            )
+            lines[f"{row['method']}, {row['surface']}"] = float(jnp.mean(judgement.rate_feasible[:count]))
     return lines
 
 

@@ -59,6 +59,7 @@ class RunConfig:
       updates_per_record: updates in one compiled chunk and one line of metrics.
       records_per_checkpoint: chunks between checkpoints.
       stop_when_satisfied: an episode ends when all constraints hold (paper B's rule).
+      data, data_sha256: a file of channels to train on in place of drawn ones (`experiment.recorded`), and what it was.
       scenario: the link.
       learner: the learner's hyper-parameters.
     """
@@ -76,6 +77,8 @@ class RunConfig:
     updates_per_record: int = 8
     records_per_checkpoint: int = 8
     stop_when_satisfied: bool = False
+    data: str | None = None
+    data_sha256: str | None = None
     scenario: Scenario = IrsScenario()
     learner: LearnerConfig = PPOConfig()
 

@@ -53,6 +53,12 @@ def _are_names(names: Any) -> bool:
     return isinstance(names, list) and bool(names) and all(map(plain, names))
 
 
+def configs_of(folders: Sequence[Path]) -> list[RunConfig]:
+    """The configurations of all runs in some folders."""
+    runs = [run for folder in folders for each in runs_in(folder).values() for run in each]
+    return [read_config(run / "config.json") for run in runs]
+
+
 def policy_names(folders: Sequence[Path]) -> dict[str, list[Path]]:
     """Runs by what their policy is called: its agent, what is unusual about it, its label, its seeds if several.
 

@@ -15,21 +15,36 @@ from thzjax.envs.environment import Environment
 from thzjax.experiment.checkpoint import Checkpoints
 from thzjax.experiment.config import RunConfig, make_agent, make_environment
 from thzjax.experiment.evaluation import TRAIN, VALIDATION, PolicyRule, draw_channels, judge, stream_key
+from thzjax.experiment.recorded import Recorded, any_of, recorded
 from thzjax.systems.scenario import build
 
 
 @dataclasses.dataclass(frozen=True)
 class Learner:
-    """A run's parts, made from its configuration."""
+    """A run's parts, made from its configuration; `devices` is what its agent was made for."""
 
     config: RunConfig
     env: Environment
     params: Any
     agent: Agent
+    devices: int = 1
 
-    def init(self) -> Any:
-        """The carry at the start."""
-        return jax.jit(self.agent.init)(stream_key(self.config.seed, TRAIN), self.params)
+    def begin(self, channels: Any = None) -> Any:
+        """The carry at the start; `channels` as `make_chunk`'s, which matter for a run on those of a file."""
+        return self.on(channels).agent.init(stream_key(self.config.seed, TRAIN), self.params)
+
+    def init(self, channels: Any = None) -> Any:
+        """The same, compiled."""
+        return jax.jit(lambda given: self.begin(given))(channels)
+
+    def on(self, channels: Any) -> "Learner":
+        """The learner whose episodes are recorded channels, which may be traced; the same one if none are given."""
+        if not isinstance(channels, Recorded):
+            return self
+        # Closed over where it is traced, a file of channels is an argument of the program: no constant, and not copied
+        # for every environment, as parameters in an observation are.
+        env = dataclasses.replace(self.env, drops=functools.partial(any_of, channels.training))
+        return dataclasses.replace(self, env=env, agent=make_agent(self.config, env, self.devices))
 
 
 def run_once(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,22 +64,28 @@ def make_learner(config: RunConfig, devices: int = 1) -> Learner:
     """
     system, params = build(config.scenario)
     env = make_environment(config, system)
-    return Learner(config, env, params, make_agent(config, env, devices))
+    return Learner(config, env, params, make_agent(config, env, devices), devices)
 
 
 def draw_validation(learner: Learner) -> Any:
-    """The channels that the learning curve is drawn on."""
+    """The channels that the learning curve is drawn on, with those that train where they are a file's (`Recorded`)."""
     config = learner.config
+    if config.data is not None:
+        return recorded(config, learner.env.system, learner.params)
     return draw_channels(
         learner.env.system, learner.params, config.validation_channels, config.validation_seed, VALIDATION
     )
 
 
 def make_chunk(learner: Learner) -> Callable[[Any, Any], tuple[Any, dict[str, jax.Array]]]:
-    """`(state, validation channels) -> (state, metrics)`: the updates of one record and a look at validation."""
-    config, params, agent = learner.config, learner.params, learner.agent
+    """`(state, channels) -> (state, metrics)`: the updates of one record and a look at the validation channels.
+
+    The channels are what `draw_validation` gives.
+    """
+    config, params = learner.config, learner.params
 
     def chunk(state: Any, channels: Any) -> tuple[Any, dict[str, jax.Array]]:
+        agent = learner.on(channels).agent
         state, history = jax.lax.scan(
             lambda s, _: agent.update(s, params), state, None, length=config.updates_per_record
         )
@@ -79,6 +100,7 @@ def make_chunk(learner: Learner) -> Callable[[Any, Any], tuple[Any, dict[str, ja
 
 def validate(learner: Learner, state: Any, channels: Any) -> dict[str, jax.Array]:
     """The deterministic policy on the validation channels."""
+    channels = channels.validation if isinstance(channels, Recorded) else channels
     rule = PolicyRule(learner.env, learner.agent.policy, state.params)
     system, params = learner.env.system, learner.params
     design = rule(params, channels, stream_key(learner.config.validation_seed, VALIDATION))

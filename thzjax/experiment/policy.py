@@ -10,12 +10,12 @@ import numpy as np
 from jax import Array
 
 from thzjax import __version__
-from thzjax.archives import read_arrays
+from thzjax.data.drops import read_arrays
+from thzjax.data.sources import opened
 from thzjax.errors import ConfigError, one_line
 from thzjax.experiment.config import read_config
 from thzjax.experiment.evaluation import PolicyRule
 from thzjax.experiment.learner import load_weights, make_learner
-from thzjax.experiment.memory import free_host_bytes
 from thzjax.experiment.overrides import from_json
 from thzjax.experiment.progress import paced
 from thzjax.exported import checked_arrays, export_program, load_exported, refuse_richer
@@ -172,19 +172,19 @@ def policy_rank(run: Path) -> int:
 
 
 def read_channels(wanted: dict[str, jax.ShapeDtypeStruct], source: Path) -> dict[str, Any]:
-    """A batch of channels from an `.npz` of the arrays that `channel_arrays` names.
+    """A batch of channels from an `.npz`, HDF5 or `.mat` file of the arrays that `channel_arrays` names.
 
     Raises:
       ConfigError: no such file, one larger than the memory, or an array that is missing, of another shape, not finite
         or of too few channels.
     """
     free = free_host_bytes()
-    arrays = read_arrays(source, list(wanted), None if free is None else int(ROOM * free))
-    return checked_arrays(arrays, wanted, source)
+    with opened(source, None if free is None else int(ROOM * free / len(wanted))) as file:
+        return read_arrays(file, wanted)
 
 
 def design_file(run: Path, source: Path, target: Path, say: Callable[[str], None], checkpoint: str = "last") -> int:
-    """Design for every channel of an `.npz` and write `beamformer [C, M, S]` and `reflection [C, N]` to another.
+    """Design for every channel of a file and write `beamformer [C, M, S]` and `reflection [C, N]` to an `.npz`.
 
     Args:
       run: a run folder, or a file that `export_policy` wrote.

@@ -20,9 +20,10 @@ from thzjax.experiment.compare import (
 from thzjax.experiment.config import RunConfig, read_config
 from thzjax.experiment.evaluation import Judgement
 from thzjax.experiment.files import finite_numbers, json_text, read_json, read_metrics, read_records, write_atomically
-from thzjax.experiment.learned import policy_names, runs_in
+from thzjax.experiment.learned import configs_of, policy_names, runs_in
 from thzjax.experiment.live import seed_records
 from thzjax.experiment.overrides import to_json
+from thzjax.experiment.recorded import held_out
 from thzjax.experiment.report import PatternData, ReportData, findings, write
 from thzjax.experiment.sweep import curves
 from thzjax.experiment.sweep_spec import axis_values
@@ -84,10 +85,11 @@ def judge_runs(folder: Path, num_channels: int, say: Say) -> tuple[list[Path], C
       the figures' paths, and the comparison, whose rows the folder keeps as `comparison.json`.
     """
     figures = write_seed_curves(folder)
-    configs = [read_config(run / "config.json") for runs in runs_in(folder).values() for run in runs]
+    configs = configs_of([folder])
     if any(config.scenario != configs[0].scenario for config in configs):
         return figures, None
-    result = compare(configs[0].scenario, [folder], num_channels, HELD_OUT_SEED, say, classical=False)
+    drops = None if configs[0].data is None else held_out(configs[0], num_channels)
+    result = compare(configs[0].scenario, [folder], num_channels, HELD_OUT_SEED, say, classical=False, drops=drops)
     write_rows(result.rows, folder / "comparison.json")
     return figures, result
 
@@ -114,7 +116,8 @@ def report_run(folders: Sequence[Path], num_channels: int, say: Say) -> tuple[Pa
         if len(many := [run for runs in runs_in(folder).values() for run in runs]) > 1:
             raise ConfigError(f"{folder} holds {len(many)} runs: report on one of them, or `thzjax compare` them all")
     config = read_config(folders[0] / "config.json")
-    result = compare(config.scenario, folders, num_channels, HELD_OUT_SEED, say, methods=REPORTED)
+    drops = None if config.data is None else held_out(config, num_channels)
+    result = compare(config.scenario, folders, num_channels, HELD_OUT_SEED, say, methods=REPORTED, drops=drops)
     write_rows(result.rows, folders[0] / "comparison.json")
     say("figures")
     data = _report_data(folders, config, result)
@@ -210,6 +213,7 @@ def run_settings(folder: Path, config: RunConfig, environment: dict[str, Any]) -
         "policy": config.policy,
         "constraint handler": config.handler,
         "seed": str(config.seed),
+        "channels": "drawn anew" if config.data is None else f"those of {config.data}, the last tenth held out",
         "environment steps": f"{_steps(folder):,}",
         "environment steps per second": f"{np.median(speed):,.0f} (median)" if speed else "unknown",
         "training time": f"{sum(finite_numbers(timing, 'seconds')):.0f} s" if speed else "unknown",

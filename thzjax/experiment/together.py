@@ -26,15 +26,16 @@ class Together(NamedTuple):
     """Runs as one program. A single run is not `vmap`ped, so that it keeps its bits.
 
     Attributes:
-      init: () -> carries.
+      init: (channels, or none where they are drawn) -> carries.
       chunk: compiled when called, (carries, channels) -> (carries, metrics); the carries are donated.
       validate: (carries, channels) -> metrics.
-      validation_channels: () -> the channels that learning curves are drawn on.
+      validation_channels: () -> the channels that learning curves are drawn on, with those of training where they are a
+        file's (`experiment.recorded`).
       split: a tree of all runs -> one tree for each.
       join: the inverse.
     """
 
-    init: Callable[[], Any]
+    init: Callable[..., Any]
     chunk: Any
     validate: Callable[[Any, Any], Any]
     validation_channels: Callable[[], Any]
@@ -61,7 +62,7 @@ def make_together(configs: Sequence[RunConfig], devices: int | None = None) -> T
     if len(configs) == 1:
         chunk = make_chunk(first)
         return Together(
-            init=run_once(functools.partial(first.agent.init, stream_key(first.config.seed, TRAIN), first.params)),
+            init=run_once(lambda channels=None: first.begin(channels)),
             chunk=jax.jit(chunk, donate_argnums=0) if devices == 1 else on_devices(chunk, devices),
             validate=run_once(functools.partial(validate, first)),
             validation_channels=lambda: draw_validation(first),
@@ -80,20 +81,25 @@ def make_together(configs: Sequence[RunConfig], devices: int | None = None) -> T
         config = functools.reduce(lambda c, name: replace_field(c, name, values[name]), names, configs[0])
         return Learner(config, first.env, params, make_agent(config, first.env))
 
-    def init() -> Any:
-        each = jax.vmap(lambda key, p, v: member(p, v).agent.init(key, p), in_axes=(0, axes, 0))
+    # Channels of a file are the same for all.
+    shared = None if configs[0].data is not None else axes
+
+    def init(channels: Any = None) -> Any:
+        each = jax.vmap(lambda key, p, v: member(p, v).on(channels).agent.init(key, p), in_axes=(0, axes, 0))
         return each(keys, params, values)
 
     def chunk(states: Any, channels: Any) -> Any:
-        each = jax.vmap(lambda state, c, p, v: make_chunk(member(p, v))(state, c), in_axes=(0, axes, axes, 0))
+        each = jax.vmap(lambda state, c, p, v: make_chunk(member(p, v))(state, c), in_axes=(0, shared, axes, 0))
         return each(states, channels, params, values)
 
     def look(states: Any, channels: Any) -> Any:
-        each = jax.vmap(lambda state, c, p, v: validate(member(p, v), state, c), in_axes=(0, axes, axes, 0))
+        each = jax.vmap(lambda state, c, p, v: validate(member(p, v), state, c), in_axes=(0, shared, axes, 0))
         return each(states, channels, params, values)
 
     def validation_channels() -> Any:
-        return draw_validation(first) if same else _stack([draw_validation(learner) for learner in learners])
+        if same or shared is None:
+            return draw_validation(first)
+        return _stack([draw_validation(learner) for learner in learners])
 
     if names:
         try:

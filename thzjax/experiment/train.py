@@ -157,7 +157,7 @@ def run_together(
         compile_s = time.perf_counter() - begin
         check_fits(chunk, config.learner.num_envs, config.learner.env_chunk)
         if done < 0:
-            states = together.split(together.init())
+            states = together.split(together.init(channels))
             untrained = together.split(together.validate(together.join(states), channels))
             distributed.first_does(lambda: _begin(runs, states, [_numbers(metrics) for metrics in untrained]))
             done = 0

@@ -173,8 +173,8 @@ def _oxygen(freq_hz: Array, pressure: Array, vapour: Array, theta: Array) -> Arr
     return jnp.sum(strength * _shape(freq_hz, f0, width, interference), axis=-1)
 
 
-def _water(freq_hz: Array, pressure: Array, vapour: Array, theta: Array) -> Array:
-    f0, *columns = _lines("p676_water_vapour.txt")
+def _water(freq_hz: Array, pressure: Array, vapour: Array, theta: Array, which: slice = slice(None)) -> Array:
+    f0, *columns = (column[which] for column in _lines("p676_water_vapour.txt"))
     b1, b2, b3, b4, b5, b6 = (row(column, freq_hz) for column in columns)
     p, e, t = pressure[..., None], vapour[..., None], theta[..., None]
     strength = b1 * 1e-1 * e * t**3.5 * jnp.exp(b2 * (1 - t))
@@ -182,6 +182,37 @@ def _water(freq_hz: Array, pressure: Array, vapour: Array, theta: Array) -> Arra
     doppler = 2.1316e-12 * row(f0, freq_hz) ** 2 / t
     width = 0.535 * width + jnp.sqrt(0.217 * width**2 + doppler)
     return jnp.sum(strength * _shape(freq_hz, f0, width, jnp.zeros_like(width)), axis=-1)
+
+
+def p676_continuum(
+    freq_hz: ArrayLike, dry_pressure_pa: ArrayLike, temperature_k: ArrayLike, vapour_density_kg_m3: ArrayLike
+) -> Array:
+    """What `p676_attenuation` has beside its lines below 1 THz: the dry continuum, and the pseudo-line at 1780 GHz.
+
+    The latter stands for the continuum of water vapour and for all of its lines above 1 THz.
+
+    Args:
+      freq_hz, dry_pressure_pa, temperature_k, vapour_density_kg_m3: as `p676_attenuation` takes them, `[...]`.
+
+    Returns:
+      k_abs [1/m], `[...]`; NaN outside the band where the frequency is traced.
+
+    Raises:
+      ConfigError: a frequency outside the band.
+
+    Source: ITU-R P.676-13, annex 1.
+    """
+    arguments = as_reals(freq_hz, dry_pressure_pa, temperature_k, vapour_density_kg_m3)
+    freq_hz, *air = jnp.broadcast_arrays(*arguments)
+    return _continuum(_in_band(freq_hz, P676_BAND_HZ, "ITU-R P.676"), *air)
+
+
+@jax.jit
+def _continuum(freq_hz: Array, dry_pressure_pa: Array, temperature_k: Array, density: Array) -> Array:
+    freq, pressure, theta = freq_hz * 1e-9, dry_pressure_pa / 100, 300 / temperature_k
+    vapour = density * 1000 * temperature_k / 216.7
+    wet = _water(freq_hz, pressure, vapour, theta, slice(-1, None))
+    return db_per_km_to_per_m(0.1820 * freq * (_dry_continuum(freq, pressure, vapour, theta) + wet))
 
 
 def _dry_continuum(freq: Array, pressure: Array, vapour: Array, theta: Array) -> Array:

@@ -30,9 +30,11 @@ class HrisScenario:
       num_rays_bs, num_rays_user: scattered rays beside the line of sight.
       phase_bits: phase resolution of an element; 0 is continuous.
       freq_hz: carrier [Hz].
-      absorption: "constant" (k_abs), "p676" (ITU-R P.676-13 line by line) or "simplified" (275-400 GHz).
+      absorption: "constant" (k_abs), "p676" (ITU-R P.676-13 line by line), "simplified" (275-400 GHz) or "table".
       k_abs: power absorption coefficient of "constant" [1/m].
-      dry_pressure_pa, temperature_k, vapour_density_kg_m3: the air, for the other two.
+      absorption_table: file of spectral lines in HITRAN's columns, for "table" (`physics.lines`).
+      absorption_continuum: what is added to those lines, "p676" or "none" (`physics.lines.line_attenuation`).
+      dry_pressure_pa, temperature_k, vapour_density_kg_m3: the air, for the other three.
       bs_dist_m: base station to surface [m].
       bs_arrival_deg: azimuth and elevation of the base station from the surface [deg].
       bs_departure_deg: azimuth and elevation of the surface from the base station [deg].
@@ -65,6 +67,8 @@ class HrisScenario:
     freq_hz: float = 0.3e12
     absorption: str = "constant"
     k_abs: float = 0.0033
+    absorption_table: str | None = None
+    absorption_continuum: str = "p676"
     dry_pressure_pa: float = STANDARD_AIR[0]
     temperature_k: float = STANDARD_AIR[1]
     vapour_density_kg_m3: float = STANDARD_AIR[2]

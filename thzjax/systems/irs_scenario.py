@@ -28,9 +28,11 @@ class IrsScenario:
       surface_shape: rows and columns of the surface; 0 0 is no surface.
       phase_bits, phase_levels, amplitude: the surface's hardware (0 bits: continuous phases).
       freq_hz: carrier [Hz].
-      absorption: "constant" (k_abs), "p676" (ITU-R P.676-13 line by line) or "simplified" (275-400 GHz).
+      absorption: "constant" (k_abs), "p676" (ITU-R P.676-13 line by line), "simplified" (275-400 GHz) or "table".
       k_abs: power absorption coefficient of "constant" [1/m]; 6.7141e-4 is paper A's.
-      dry_pressure_pa, temperature_k, vapour_density_kg_m3: the air, for the other two.
+      absorption_table: file of spectral lines in HITRAN's columns, for "table" (`physics.lines`).
+      absorption_continuum: what is added to those lines, "p676" or "none" (`physics.lines.line_attenuation`).
+      dry_pressure_pa, temperature_k, vapour_density_kg_m3: the air, for the other three.
       bs_position_m, surface_position_m, users_centre_m, users_radius_m: geometry [m].
       min_bs_distance_m: least distance between a user and the base station [m].
       bs_gain_dbi, user_gain_dbi, element_gain_dbi: power gains [dBi].
@@ -59,6 +61,8 @@ class IrsScenario:
     freq_hz: float = 0.55e12
     absorption: str = "constant"
     k_abs: float = 6.7141e-4
+    absorption_table: str | None = None
+    absorption_continuum: str = "p676"
     dry_pressure_pa: float = STANDARD_AIR[0]
     temperature_k: float = STANDARD_AIR[1]
     vapour_density_kg_m3: float = STANDARD_AIR[2]

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from thzjax.errors import AbsorptionWarning, ConfigError
 
-ABSORPTIONS = ("constant", "p676", "simplified")
+ABSORPTIONS = ("constant", "p676", "simplified", "table")
 STANDARD_AIR = (101325.0, 288.15, 7.5e-3)
 """Dry pressure [Pa], temperature [K] and vapour density [kg/m^3] of the mean annual global reference atmosphere at
 the ground (ITU-R P.835)."""
@@ -20,6 +20,8 @@ class Medium(Protocol):
     freq_hz: float
     absorption: str
     k_abs: float
+    absorption_table: str | None
+    absorption_continuum: str
     dry_pressure_pa: float
     temperature_k: float
     vapour_density_kg_m3: float
@@ -38,7 +40,7 @@ def absorption_per_m(scenario: Medium) -> float:
     """The scenario's power absorption coefficient k_abs [1/m] at its carrier.
 
     Raises:
-      ConfigError: an unknown model, or a carrier outside the named model's band.
+      ConfigError: an unknown model, a carrier outside the named model's band, or a table that cannot be used.
     """
     from thzjax.physics import absorption
 
@@ -50,10 +52,25 @@ def absorption_per_m(scenario: Medium) -> float:
         pressure_pa = dry_pressure_pa + absorption.vapour_pressure_pa(density, temperature_k)
         humidity = absorption.relative_humidity(density, pressure_pa, temperature_k)
         return float(absorption.simplified_absorption(scenario.freq_hz, pressure_pa, temperature_k, humidity))
+    if scenario.absorption == "table":
+        return _of_table(scenario, air)
     if scenario.absorption != "constant":
         raise ConfigError(f"absorption={scenario.absorption!r} is unknown: use one of {', '.join(ABSORPTIONS)}")
     _warn_of_mismatch(scenario.freq_hz, scenario.k_abs)
     return scenario.k_abs
+
+
+def _of_table(scenario: Medium, air: tuple[float, float, float]) -> float:
+    from thzjax.physics import lines
+
+    if scenario.absorption_table is None:
+        raise ConfigError("absorption=table needs absorption_table=FILE: a HITRAN .par file, or a CSV of its columns")
+    if scenario.absorption_continuum not in lines.CONTINUA:
+        raise ConfigError(
+            f"absorption_continuum={scenario.absorption_continuum!r} is unknown: use one of {', '.join(lines.CONTINUA)}"
+        )
+    table = lines.read_lines(scenario.absorption_table)
+    return float(lines.line_attenuation(scenario.freq_hz, *air, table, scenario.absorption_continuum))
 
 
 def standard_absorption_per_m(freq_hz: float) -> float | None:
