@@ -1,6 +1,7 @@
 """What each command of the command line does. Nothing heavy is imported until one needs it: --help is instant."""
 
 from thzjax.commands.bench import bench
+from thzjax.commands.explore import explore
 from thzjax.commands.info import info
 from thzjax.commands.judge import compare, evaluate, report
 from thzjax.commands.policy import policy
@@ -10,5 +11,5 @@ from thzjax.commands.train import train
 
 COMMANDS = {
     "train": train, "evaluate": evaluate, "compare": compare, "report": report, "policy": policy,
-    "reproduce": reproduce, "bench": bench, "show": show, "info": info,
+    "reproduce": reproduce, "bench": bench, "show": show, "explore": explore, "info": info,
 }  # fmt: skip

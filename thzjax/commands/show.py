@@ -12,6 +12,7 @@ def show(
     user: int | None = None,
     drop: int = 0,
     grid: int = 24,
+    users_at: str | None = None,
     out: Path | None = None,
     json: Path | None = None,
     overrides: Overrides = (),
@@ -26,6 +27,7 @@ def show(
       thzjax show paper-a
       thzjax show paper-b --method alternating --out pictures/hybrid
       thzjax show paper-a --set absorption=p676 freq_hz=3e11 --user 2 --grid 40
+      thzjax show paper-a --users-at="3,1,0;4,-1,0;5,0,0;6,1,0"
 
     Args:
       preset: scenario.
@@ -34,11 +36,13 @@ def show(
       user: who is looked at and moves, from 1; default the one whom the design serves best.
       drop: which held-out channel, from 0.
       grid: cells of a map along its longer side.
+      users_at: where the users stand, X,Y,Z;X,Y,Z;... [m]; default where the drop has them.
       out: folder for the pictures, PNG and SVG; default pictures/PRESET.
       json: write the numbers there as a JSON object.
       overrides: options of the scenario, such as pattern_threshold=3.
     """
     from thzjax.experiment.overrides import apply_overrides
+    from thzjax.experiment.places import read_places
     from thzjax.experiment.show import study
     from thzjax.experiment.show_pictures import write_numbers, write_pictures
     from thzjax.systems.scenario import preset as find
@@ -47,7 +51,8 @@ def show(
     say = progress("showing")
     if method is None:
         method = "alternating" if "min_sinr" in scenario.constraints else "wmmse_sum/focused"
-    seen, rates, bound = study(scenario, method, user, drop, grid, say)
+    places = None if users_at is None else read_places(users_at)
+    seen, rates, bound = study(scenario, method, user, drop, grid, say, places)
     folder = out or Path("pictures") / preset
     text, numbers = write_pictures(scenario, seen, rates, bound, folder, say)
     print(text)
