@@ -22,6 +22,8 @@ from thzjax.experiment import train as training
 from thzjax.experiment.checkpoint import Checkpoints
 from thzjax.experiment.config import config_json, read_config, resolve
 from thzjax.experiment.evaluation import draw_channels
+from thzjax.experiment.explore import choose, slide
+from thzjax.experiment.explore_numbers import Explorer
 from thzjax.experiment.files import append_record, read_records, rewrite_records
 from thzjax.experiment.learner import load_weights, make_learner
 from thzjax.experiment.policy import export_policy, load_policy
@@ -326,3 +328,26 @@ def test_records_survive_a_cut_line(tmp_path):
     rewrite_records(path, [{"a": 2}])
     assert read_records(path) == [{"a": 2}]
     assert read_records(tmp_path / "none.jsonl") == []
+
+
+def test_policies_are_explored_on_other_powers_and_limits(finished, tmp_path):
+    config, run = finished
+    file = tmp_path / "small.policy"
+    export_policy(run, file, platforms=("cpu",))
+    looked = Explorer("paper-a", config.scenario, [run, file])
+    assert looked.methods[:2] == ["ppo (small.policy)", "ppo"]
+    assert looked.learned(looked.start)
+    assert str(run) in looked.command(looked.start)
+    of_run, of_file = (looked.look(looked.use(looked.start, name)) for name in ("ppo", "ppo (small.policy)"))
+    np.testing.assert_allclose(of_run.rates, of_file.rates, rtol=1e-3, atol=1e-5)
+    assert of_run.note == of_file.note == ""
+
+    # The run's policy is told of another power, the file's keeps its own; both stay within what holds now.
+    for name, word in (("ppo", "trained with another power_w"), ("ppo (small.policy)", "its own power_w")):
+        seen = looked.look(slide(looked.use(looked.start, name), looked.controls, "power", 3.0))
+        assert word in seen.note
+        assert seen.held["antenna_power"]
+    for name in ("ppo", "ppo (small.policy)"):
+        state = choose(looked.use(looked.start, name), looked.controls, "elements", "9 (3×3)")
+        with pytest.raises(ConfigError, match=r"trained on another scenario|serves its own sizes alone"):
+            looked.look(state)

@@ -3,6 +3,7 @@
 from thzjax.commands.bench import bench
 from thzjax.commands.channels import channels
 from thzjax.commands.completion import completion
+from thzjax.commands.explore import explore
 from thzjax.commands.info import info
 from thzjax.commands.judge import compare, evaluate, report
 from thzjax.commands.policy import policy
@@ -13,5 +14,6 @@ from thzjax.commands.watch import watch
 
 COMMANDS = {
     "train": train, "watch": watch, "evaluate": evaluate, "compare": compare, "report": report, "policy": policy,
-    "channels": channels, "reproduce": reproduce, "bench": bench, "show": show, "info": info, "completion": completion,
+    "channels": channels, "reproduce": reproduce, "show": show, "explore": explore, "bench": bench, "info": info,
+    "completion": completion,
 }  # fmt: skip

@@ -24,6 +24,7 @@ def show(
     drop: int = 0,
     grid: int = 24,
     config: Config = None,
+    users_at: str | None = None,
     out: Path | None = None,
     json: Json = None,
     overrides: Overrides = (),
@@ -39,6 +40,7 @@ def show(
       thzjax show paper-b --method alternating --out pictures/hybrid
       thzjax show paper-a --set absorption=p676 freq_hz=3e11 --user 2 --grid 40
       thzjax show --config runs/demo/config.json
+      thzjax show paper-a --users-at="3,1,0;4,-1,0;5,0,0;6,1,0"
 
     Args:
       preset: scenario.
@@ -48,10 +50,12 @@ def show(
       drop: which held-out channel, from 0.
       grid: cells of a map along its longer side.
       config: take the scenario of a run's config.json instead of a preset.
+      users_at: where the users stand, X,Y,Z;X,Y,Z;... [m]; default where the drop has them.
       out: folder for the pictures, PNG and SVG; default pictures/PRESET.
       json: write the numbers as a JSON object to this file; "-" is the standard output.
       overrides: options of the scenario, such as pattern_threshold=3.
     """
+    from thzjax.experiment.places import read_places
     from thzjax.experiment.show import study
     from thzjax.experiment.show_pictures import write_pictures
 
@@ -61,7 +65,8 @@ def show(
     if method is None:
         method = "alternating" if "min_sinr" in scenario.constraints else "wmmse_sum/focused"
     told = progress("showing")
-    seen, rates, bound = study(scenario, method, user, drop, grid, told)
+    places = None if users_at is None else read_places(users_at)
+    seen, rates, bound = study(scenario, method, user, drop, grid, told, places)
     text, numbers = write_pictures(scenario, seen, rates, bound, folder, told)
     say = printer(json)
     say(text)

@@ -16,6 +16,7 @@ from thzjax.errors import ConfigError, one_line
 from thzjax.experiment.config import read_config
 from thzjax.experiment.evaluation import PolicyRule
 from thzjax.experiment.learner import load_weights, make_learner
+from thzjax.experiment.memory import free_host_bytes
 from thzjax.experiment.overrides import from_json
 from thzjax.experiment.progress import paced
 from thzjax.exported import checked_arrays, export_program, load_exported, refuse_richer

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -13,14 +13,13 @@ from jax import Array
 from thzjax.errors import ConfigError
 from thzjax.experiment.compare import HELD_OUT_SEED
 from thzjax.experiment.evaluation import HELD_OUT, DesignRule, classical_rules, judge, stream_key
+from thzjax.experiment.places import NEAREST_M, check_places
 from thzjax.experiment.progress import paced
 from thzjax.systems.base import Design
-from thzjax.systems.layout import Layout
+from thzjax.systems.layout import Layout, Point
 from thzjax.systems.scenario import Scenario, build
 from thzjax.systems.views import view
 
-NEAREST_M = 0.5
-"""Nearer to an array than this a map stays empty: its waves are not plane there."""
 Say = Callable[[str], None]
 
 
@@ -71,7 +70,13 @@ def one_rule(system: Any, method: str) -> DesignRule:
 
 
 def study(
-    scenario: Scenario, method: str, user: int | None, drop: int, cells: int, say: Say
+    scenario: Scenario,
+    method: str,
+    user: int | None,
+    drop: int,
+    cells: int,
+    say: Say,
+    users_m: Sequence[Point] | None = None,
 ) -> tuple[Drop, RoomMap, RoomMap | None]:
     """A design on one held-out channel, its rate as one user moves, and its bound as the target moves.
 
@@ -86,12 +91,13 @@ def study(
       drop: which held-out channel, from 0; the same as that of a comparison.
       cells: of a map along its longer side.
       say: told about progress.
+      users_m: where the users stand [m]; none for where the drop has them.
 
     Returns:
       the drop, the feasible sum rate [bit/s/Hz] over the room, and the root of the angles' bound [deg], if any.
 
     Raises:
-      ConfigError: no such user, channel, or design, or a design that does not exist on this system.
+      ConfigError: no such user, channel, place, or design, or a design that does not exist on this system.
     """
     system, params = build(scenario)
     if user is not None and not 1 <= user <= system.spec.users:
@@ -102,7 +108,8 @@ def study(
     rule = one_rule(system, method)
     root = stream_key(HELD_OUT_SEED, HELD_OUT)
     keys = jax.random.fold_in(root, drop), root
-    channels = jax.jit(system.sample)(keys[0], params)
+    places = None if users_m is None else jnp.asarray(check_places(system, params, users_m), float)
+    channels = jax.jit(system.sample)(keys[0], params, places)
     home = channels.user_position_m
     layout = view(system).layout(system, params, home)
     say(f"compiling {method}")
