@@ -78,13 +78,14 @@ def opened(path: str | Path, most_bytes: int | None = None) -> Iterator[Source]:
 
     Args:
       path: the file; what it is follows from how it begins.
-      most_bytes: what is read of an array at once may take no more, unpacked.
+      most_bytes: what is read of an array at once may take no more, unpacked; by default what memory is free.
 
     Raises:
       ConfigError: no such file, none of these, or one that cannot be read; also later, from `Stored.take`.
     """
     path = Path(path)
     kind = kind_of(path)
+    most_bytes = free_bytes() if most_bytes is None else most_bytes
     with contextlib.ExitStack() as stack:
         with telling(path, kind):
             arrays, refused, about = READERS[kind](path, stack)
@@ -126,6 +127,15 @@ def kind_of(path: Path) -> str:
     raise ConfigError(f"{path} is none of .npz, HDF5 and .mat: store the arrays in one of these")
 
 
+def free_bytes() -> int | None:
+    """Memory that is free on this machine; none where nothing tells."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
+
+
 def fingerprint(path: Path) -> str:
     """SHA-256 of a file, or of the names and contents of the files under a folder."""
     if not path.is_dir():
@@ -141,7 +151,9 @@ def _guarded(path: Path, kind: str, stored: Stored, most_bytes: int | None) -> C
     def take(start: int, stop: int, axis: int = 0) -> np.ndarray:
         if not stored.shape:
             raise ConfigError(f"{path} holds a single number where an array is wanted")
-        rows = len(range(*slice(start, stop).indices(stored.shape[axis])))
+        rows = stored.shape[axis]
+        if kind not in AT_ONCE:
+            rows = len(range(*slice(start, stop).indices(rows)))
         size = 16 * rows * math.prod(stored.shape) // max(stored.shape[axis], 1)
         if most_bytes is not None and size > most_bytes:
             raise ConfigError(
@@ -234,3 +246,5 @@ READERS: dict[str, Callable[[Path, contextlib.ExitStack], Read]] = {
     "MATLAB 7.3": _matlab_hdf5,
 }
 """Readers by kind of file: (path, stack of what is to be closed) -> (arrays, what is refused, about)."""
+AT_ONCE = (".npz", ".mat")
+"""Kinds whose arrays are read whole."""
