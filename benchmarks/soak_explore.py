@@ -9,6 +9,7 @@ squares, with its standard error [MiB a minute]; threads, open files and memory 
 """
 
 import argparse
+import asyncio
 import contextlib
 import os
 import random
@@ -17,11 +18,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bokeh.client.websocket import WebSocketClientConnectionWrapper
+from bokeh.document import Document
+from bokeh.models import Slider
+from bokeh.protocol import Protocol
+from bokeh.protocol.receiver import Receiver
+from bokeh.util.token import generate_jwt_token, generate_session_id
+from tornado.websocket import websocket_connect
 
 from . import frame
 from .memory import slope
@@ -34,6 +42,8 @@ CLOSE = 0.01
 """Chance of a move to close its page and open another."""
 COMPILE = 0.02
 """Chance of a move to ask for another size, phase resolution or design."""
+QUICK = ("mrt", "rzf", "wmmse_sum", "random")
+"""Designs that compile in seconds."""
 SOON_S = 120.0
 """What a move asks for must have come by then."""
 
@@ -79,86 +89,127 @@ def held(process: int) -> dict[str, float]:
     }
 
 
-class Client:
-    """One page: the document that the server keeps for it, moved from here."""
+class Tab:
+    """One tab as the server sees it: a copy of the document that it keeps for the tab, which follows it and moves it.
 
-    def __init__(self, url: str, dice: random.Random) -> None:
-        from bokeh.client import pull_session
+    Bokeh's own client overhears what the server sends while it waits for an answer, so it cannot follow.
+    """
 
-        self.session, self.dice = pull_session(url=url), dice
+    def __init__(self, socket: Any) -> None:
+        self._socket = WebSocketClientConnectionWrapper(socket)
+        self._protocol = Protocol()
+        self._receiver = Receiver(self._protocol)
+        self._sending: set[asyncio.Task] = set()
+        self.document = Document()
+        self.complaints: list[str] = []
+        self._loaded = asyncio.Event()
+        self._reading = asyncio.create_task(self._read())
+
+    @classmethod
+    async def open(cls, url: str) -> "Tab":
+        """A tab that has loaded its page."""
+        token = generate_jwt_token(generate_session_id())
+        tab = cls(await websocket_connect(url.replace("http", "ws", 1) + "ws", subprotocols=["bokeh", token]))
+        await asyncio.wait_for(tab._loaded.wait(), SOON_S)
+        return tab
+
+    async def _read(self) -> None:
+        while (fragment := await self._socket.read_message()) is not None:
+            message = await self._receiver.consume(fragment)
+            kind = None if message is None else message.msgtype
+            if kind == "ACK":
+                await self._protocol.create("PULL-DOC-REQ").send(self._socket)
+            elif kind == "PULL-DOC-REPLY":
+                message.push_to_document(self.document)
+                self.document.on_change(self._changed)
+                self._loaded.set()
+            elif kind == "PATCH-DOC":
+                message.apply_to_document(self.document, self)
+            elif kind == "ERROR":
+                self.complaints.append(str(message.content))
+
+    def _changed(self, event: Any) -> None:
+        if event.setter is not self:  # not what the server has just said
+            sending = asyncio.ensure_future(self._protocol.create("PATCH-DOC", [event]).send(self._socket))
+            self._sending.add(sending)
+            sending.add_done_callback(self._sending.discard)
 
     def model(self, name: str) -> Any:
         """A widget or source by name."""
-        return self.session.document.get_model_by_name(name)
+        return self.document.get_model_by_name(name)
 
-    def move(self) -> None:
-        """Change one thing, and wait until the page has answered."""
-        kind = "size" if self.dice.random() < COMPILE else self.dice.choice(["slider", "slider", "users"])
-        getattr(self, kind)()
-        self.settle()
+    def text(self, name: str) -> str:
+        """What a text says."""
+        return self.model(name).text
 
-    def slider(self) -> None:
-        """Some slider, anywhere in its range."""
-        from bokeh.models import Slider
+    def let_go(self, name: str, chosen: str) -> None:
+        """Let go of a slider of choices; a browser says where in a property that only it may write."""
+        widget = self.model(name)
+        widget.lookup("value_throttled")._set(widget, widget.value, chosen)
 
-        slider = self.dice.choice(list(self.session.document.select({"type": Slider})))
-        slider.value = self.dice.uniform(slider.start, slider.end)
+    async def until(self, change: Callable[[], bool]) -> None:
+        """Wait until something is so.
 
-    def users(self) -> None:
-        """Every user a little way off; some of these places are refused."""
-        users = self.model("users")
-        moved = {key: [x + self.dice.gauss(0, 0.3) for x in users.data[key]] for key in ("x", "y")}
+        Raises:
+          TimeoutError: not within `SOON_S`.
+        """
+        begin = time.monotonic()
+        while not change():
+            if time.monotonic() - begin > SOON_S:
+                raise TimeoutError(f"no answer within {SOON_S:.0f} s: {self.text('status')}")
+            await asyncio.sleep(0.02)
+
+    async def close(self) -> None:
+        """As a tab that is closed."""
+        self._socket.close()
+        await self._reading
+
+
+def move(tab: Tab, dice: random.Random) -> None:
+    """Change one thing: mostly a slider or places, now and then what is to be compiled."""
+    if dice.random() < COMPILE:
+        name = dice.choice(["elements", "bits", "method"])
+        if name != "method":
+            tab.let_go(name, dice.choice(list(tab.model(name).categories)))
+            return
+        quick = [each for each in tab.model(name).options if each.split("/")[0] in QUICK]
+        tab.model(name).value = dice.choice(quick)
+    elif dice.random() < 0.7:
+        slider = dice.choice(sorted(tab.document.select({"type": Slider}), key=lambda each: each.name))
+        slider.value = dice.uniform(slider.start, slider.end)
+    else:  # every user a little way off; some of these places are refused
+        users = tab.model("users")
+        moved = {key: [x + dice.gauss(0, 0.3) for x in users.data[key]] for key in ("x", "y")}
         users.data = {**users.data, **moved}
 
-    def size(self) -> None:
-        """Another size, phase resolution or design."""
-        widget = self.model(self.dice.choice(["elements", "bits", "method"]))
-        if hasattr(widget, "categories"):
-            # A browser says where a slider was let go in a property that only it may write.
-            chosen = self.dice.choice(list(widget.categories))
-            widget.lookup("value_throttled")._set(widget, widget.value_throttled, chosen)
-            return
-        quick = [name for name in widget.options if name.split("/")[0] in ("mrt", "rzf", "wmmse_sum", "random")]
-        widget.value = self.dice.choice(quick)
 
-    def settle(self) -> None:
-        """Wait until nothing is under way any more."""
-        until = time.monotonic() + SOON_S
-        self.session.pull()  # this client overhears what the server sends while it waits for an answer
-        while "…" in self.model("status").text:
-            if time.monotonic() > until:
-                raise SystemExit(f"no answer within {SOON_S:.0f} s: {self.model('status').text}")
-            time.sleep(0.2)
-            self.session.pull()
-
-    def close(self) -> None:
-        """As a tab that is closed."""
-        self.session.close()
-
-
-def soak(
+async def soak(
     url: str, process: int, minutes: float, pages: int
 ) -> tuple[np.ndarray, list[dict[str, float]], dict[str, int]]:
     """(minutes since the start, what was held then, how much was done) of an explorer under load."""
     dice = random.Random(0)
-    clients = [Client(url, dice) for _ in range(pages)]
-    times, seen, done = [], [], {"moves": 0, "pages": pages}
+    tabs = [await Tab.open(url) for _ in range(pages)]
+    times, seen, done = [], [], {"moves": 0, "pages": pages, "complaints": 0}
     begin = looked = time.monotonic()
     while (now := time.monotonic()) - begin < 60 * minutes:
         i = dice.randrange(pages)
         if dice.random() < CLOSE:
-            clients[i].close()
-            clients[i] = Client(url, dice)
+            await tabs[i].close()
+            tabs[i] = await Tab.open(url)
             done["pages"] += 1
-        clients[i].move()
+        move(tabs[i], dice)
         done["moves"] += 1
-        time.sleep(PAUSE_S)
+        await asyncio.sleep(PAUSE_S)
+        # A browser, too, shows what is compiled before its user goes on.
+        await tabs[i].until(lambda tab=tabs[i]: "…" not in tab.text("status"))
+        done["complaints"] += len(tabs[i].complaints)
+        tabs[i].complaints.clear()
         if now - looked > EVERY_S:
             looked = now
             times.append((now - begin) / 60)
             seen.append(held(process))
-    for client in clients:
-        client.close()
+    for tab in tabs:
+        await tab.close()
     return np.asarray(times), seen, done
 
 
@@ -168,8 +219,8 @@ def main(given: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         with explorer(given.preset, given.set, folder) as (run, url):
-            times, seen, done = soak(url, run.pid, minutes, given.pages)
-        complaints = [line for line in (folder / "errors.txt").read_text().splitlines() if "Error" in line]
+            times, seen, done = asyncio.run(soak(url, run.pid, minutes, given.pages))
+        errors = [line for line in (folder / "errors.txt").read_text().splitlines() if "Error" in line]
     later = times > times[-1] / 2
     resident = np.array([each["resident_mib"] for each in seen])
     rise, error = slope(times[later], resident[later])
@@ -185,7 +236,7 @@ def main(given: argparse.Namespace) -> None:
             "growth_standard_error": error,
             **{f"{name}_at_half": value for name, value in half.items()},
             **{f"{name}_at_end": value for name, value in end.items()},
-            "complaints": len(complaints),
+            "errors": len(errors),
             **frame.environment(),
         }
     )

@@ -2,8 +2,6 @@
 
 import pytest
 
-pytest.importorskip("bokeh", reason="the extra `explore` is not installed")
-
 from thzjax.experiment.explore_numbers import Explorer
 from thzjax.systems.hris_scenario import HrisScenario
 from thzjax.systems.irs_scenario import IrsScenario

@@ -11,6 +11,8 @@ import pytest
 
 from thzjax import cli
 
+pytest.importorskip("bokeh", reason="the extra `explore` is not installed")
+
 SMALL = ["--method", "mrt/focused", "--set", "num_users=2", "surface_shape=2,3"]
 
 

@@ -5,6 +5,9 @@ import shlex
 
 import numpy as np
 import pytest
+
+pytest.importorskip("bokeh", reason="the extra `explore` is not installed")
+
 from bokeh.document import Document
 
 from thzjax.errors import ConfigError

@@ -3,14 +3,16 @@
 import asyncio
 import gc
 import socket
-import time
 import weakref
 
 import pytest
-from bokeh.client import pull_session
+
+pytest.importorskip("bokeh", reason="the extra `explore` is not installed")
+
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
+from benchmarks.soak_explore import Tab
 from thzjax.errors import ConfigError
 from thzjax.explorer import server
 from thzjax.explorer.server import HOST, bind, serving
@@ -85,35 +87,25 @@ def test_a_foreign_page_gets_no_websocket(explorer, origin, caplog):
     assert "Refusing websocket connection" in caplog.text
 
 
-def moved(url):
-    """What a browser's tab sees before and after a slider is moved, and after nonsense."""
-    session = pull_session(url=url)
-
-    def named(name):
-        return session.document.get_model_by_name(name)
-
-    def until(change):
-        for _ in range(400):
-            session.pull()  # this client overhears what the server sends while it waits for an answer
-            if change():
-                return named("rates").text
-            time.sleep(0.02)
-        raise TimeoutError("the page did not answer")
-
-    try:
-        first = named("rates").text
-        named("power").value = 25.0
-        second = until(lambda: named("rates").text != first)
-        named("users").data = {**named("users").data, "x": [4.0, 4.4], "y": [0.5, -0.5]}
-        third = until(lambda: named("rates").text != second)
-        named("users").data = {**named("users").data, "y": [99.0, 99.0]}
-        until(lambda: "cannot stand" in named("status").text)
-        return first, second, third, named("status").text, list(named("users").data["y"])
-    finally:
-        session.close()
+async def moved(tab):
+    """What a tab shows before and after a slider is moved, users are, and nonsense is sent."""
+    seen = [tab.text("rates")]
+    for widget, values in (
+        ("power", {"value": 0.0}),
+        ("users", {"data": {**tab.model("users").data, "x": [4.0, 4.4], "y": [0.5, -0.5]}}),
+    ):
+        tab.model(widget).update(**values)
+        await tab.until(lambda: tab.text("rates") != seen[-1])
+        seen.append(tab.text("rates"))
+    tab.model("users").data = {**tab.model("users").data, "y": [99.0, 99.0]}
+    await tab.until(lambda: "cannot stand" in tab.text("status"))
+    await tab.until(lambda: tab.model("users").data["y"][0] < 99)
+    tab.let_go("elements", "nonsense")
+    await tab.until(lambda: "has no option" in tab.text("status"))
+    assert tab.complaints == []
+    return seen, list(tab.model("users").data["y"])
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the client leaves its own event loop to the collector
 def test_a_tab_moves_the_numbers_and_leaves_nothing_behind(explorer, monkeypatch):
     pages = []
     show_on = server.show_on
@@ -126,39 +118,34 @@ def test_a_tab_moves_the_numbers_and_leaves_nothing_behind(explorer, monkeypatch
     monkeypatch.setattr(server, "show_on", remembered)
 
     async def visit(running, port):
-        found = await asyncio.to_thread(moved, f"http://{HOST}:{port}/")
+        tab = await Tab.open(f"http://{HOST}:{port}/")
+        found = await moved(tab)
+        assert len(running.get_sessions("/")) == 1
+        await tab.close()
         for _ in range(200):
             if not running.get_sessions("/"):
                 break
             await asyncio.sleep(0.05)
-        left = len(running.get_sessions("/"))
-        await asyncio.sleep(0.2)
-        return found, left
+        return found, len(running.get_sessions("/"))
 
-    (first, second, third, status, y), left = served(explorer, visit)
-    assert len({first, second, third}) == 3
-    assert "user 1 cannot stand" in status
+    (seen, y), left = served(explorer, visit)
+    assert len(set(seen)) == 3
     assert y == pytest.approx([0.5, -0.5])
     assert left == 0
     gc.collect()
     assert [page() for page in pages] == [None]
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_too_many_pages_are_refused(explorer, monkeypatch):
     monkeypatch.setattr(server, "MOST_PAGES", 1)
 
-    def two(url):
-        first, second = pull_session(url=url), pull_session(url=url)
-        texts = [session.document.select_one({"name": "power"}) for session in (first, second)]
-        told = [model.text for model in second.document.roots]
-        first.close()
-        second.close()
-        return texts, told
-
     async def visit(running, port):
         del running
-        return await asyncio.to_thread(two, f"http://{HOST}:{port}/")
+        tabs = [await Tab.open(f"http://{HOST}:{port}/") for _ in range(2)]
+        found = [tab.model("power") for tab in tabs], [model.text for model in tabs[1].document.roots]
+        for tab in tabs:
+            await tab.close()
+        return found
 
     (slider, none), (told,) = served(explorer, visit)
     assert slider is not None

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import gc
 import logging
+import os
 import socket
 import webbrowser
 from collections.abc import AsyncIterator, Callable
@@ -22,7 +23,6 @@ from bokeh.document import Document
 from bokeh.models import Div
 from bokeh.server.server import BaseServer
 from bokeh.server.tornado import BokehTornado
-from tornado import netutil
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.routing import HostMatches, Rule, RuleRouter
@@ -53,9 +53,12 @@ def bind(port: int | None = None) -> list[socket.socket]:
         raise ConfigError(f"port={port} must lie in 1..65535")
     for wanted in (port,) if port is not None else (PORT, 0):
         try:
-            return netutil.bind_sockets(wanted, address=HOST)
+            listening = socket.create_server((HOST, wanted), backlog=128)
         except OSError as error:
-            refusal = error.strerror or str(error)
+            refusal = os.strerror(error.errno) if error.errno else str(error)
+        else:
+            listening.setblocking(False)
+            return [listening]
     raise ConfigError(f"port {wanted} of {HOST} cannot be used ({refusal}): give another --port, or none")
 
 
