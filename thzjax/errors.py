@@ -1,5 +1,7 @@
 """The one exception that means "the user can mend this", the one warning, and how errors are told."""
 
+__all__ = ["AbsorptionWarning", "ConfigError"]
+
 
 class ConfigError(ValueError):
     """A configuration, file or argument that cannot work.
