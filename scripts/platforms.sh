@@ -84,7 +84,7 @@ try_out() {
     oldest) lower_bounds | grep '^jax==' >"$constraints" ;;
     *) : >"$constraints" ;;
   esac
-  if ! "$python" -m venv --clear "$venv" || ! install "$venv" -c "$constraints" "$wheel" pytest hypothesis >&2; then
+  if ! "$python" -m venv --clear "$venv" || ! install "$venv" -c "$constraints" "$wheel" pytest pytest-timeout hypothesis >&2; then
     table+=("$version|$kind|-|-|FAILED to install")
     failed=1
   else
