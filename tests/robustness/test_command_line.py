@@ -49,6 +49,11 @@ COMMANDS = [
     "show paper-a --method wmmse_sum/focused --user 1 --drop 0 --grid 4 --out pictures --json numbers.json",
     "info",
     "info paper-b --no-feasibility",
+    "watch nowhere --once",
+    "channels generate paper-a --num 4 --out channels.npz --seed 1",
+    "channels import odd.npz --preset paper-a --out channels.npz",
+    "channels show odd.npz --json numbers.json",
+    "completion bash",
 ]
 PATHS = (
     "", ".", "..", "a/../b", "with space", "ünï-太", "-", "--", "a.txt", "a.txt/below", "new/deep/folder", "x" * 300,
@@ -92,7 +97,7 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr("thzjax.experiment.train.run_together", lambda *_, **__: 0)
     for name in (
         "compare.draw_channels", "sweep.draw_channels", "show.one_rule", "feasibility.draw_channels",
-        "together.make_chunk",
+        "together.make_chunk", "generate.generate",
     ):  # fmt: skip
         monkeypatch.setattr(f"thzjax.experiment.{name}", stop)
     monkeypatch.setattr("thzjax.figures.pages.reproduce_figure", stop)
@@ -306,16 +311,17 @@ def test_a_full_disk_is_no_bad_input(monkeypatch, capsys):
     def full(*_, **__):
         raise OSError(28, "No space left on device", "figures/a.png")
 
-    monkeypatch.setattr("thzjax.experiment.tables.preset_lines", full)
+    monkeypatch.setattr("thzjax.experiment.tables.option_lines", full)
     assert cli.main(["info", "paper-a"]) == 1
-    assert capsys.readouterr().err == "thzjax: figures/a.png: No space left on device\n"
+    told = "figures/a.png: No space left on device: free some space there, then run the command again"
+    assert capsys.readouterr().err == f"thzjax: {told}\n"
 
 
 def test_too_little_memory_is_told(monkeypatch, capsys):
     def small(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("thzjax.experiment.tables.preset_lines", small)
+    monkeypatch.setattr("thzjax.experiment.tables.option_lines", small)
     assert cli.main(["info", "paper-a"]) == 1
     assert "not enough memory" in capsys.readouterr().err
 
