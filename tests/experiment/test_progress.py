@@ -100,6 +100,17 @@ def test_pace_without_a_unit_has_no_rate_and_keeps_quiet_as_long_as_asked(clock)
     assert said == ["rzf (1 of 4, 33 s left)", "wmmse (3 of 4, 7 s left)"]
 
 
+def test_pace_knows_what_takes_longer_than_the_rest(clock):
+    said = []
+    tell = paced(said.append, 3, shares=(1, 2, 5))
+    tell("a", 0)
+    clock[0] += 3.0
+    tell("b", 1)
+    clock[0] += 6.0
+    tell("c", 2)
+    assert said == ["a (0 of 3)", "b (1 of 3, 21 s left)", "c (2 of 3, 15 s left)"]
+
+
 def test_several_follow_in_order_and_end_in_the_other():
     heard = []
 

@@ -59,7 +59,7 @@ def reproduce(
     out.mkdir(parents=True, exist_ok=True)
     status = OK
     results: dict[str, Any] = {}
-    begun = paced(say, len(chosen))
+    begun = paced(say, len(chosen), shares=[figure.minutes for figure in chosen])
     with hold(out):
         for i, figure in enumerate(chosen):
             begun(figure.id, i)

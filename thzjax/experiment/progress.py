@@ -22,7 +22,9 @@ def in_words(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours < 72 else f"{hours / 24:.0f} days"
 
 
-def paced(say: Callable[[str], None], total: int, unit: str = "", every_s: float = 0.0) -> Callable[[str, int], None]:
+def paced(
+    say: Callable[[str], None], total: int, unit: str = "", every_s: float = 0.0, shares: Sequence[float] | None = None
+) -> Callable[[str, int], None]:
     """`tell(text, done)`: a text with how much is done, how fast, and how long the rest takes if it goes on so.
 
     The clock starts with this call.
@@ -32,6 +34,7 @@ def paced(say: Callable[[str], None], total: int, unit: str = "", every_s: float
       total: how much there is to do.
       unit: what is counted, for its rate; without it no rate is said.
       every_s: nothing is said sooner after the last line, or after the start, than this.
+      shares: of the time that each takes, in any unit; all alike by default.
     """
     begin = last = time.monotonic()
 
@@ -45,7 +48,8 @@ def paced(say: Callable[[str], None], total: int, unit: str = "", every_s: float
         if done and taken > 0:
             rate = done / taken
             parts += [f"{rate:{',.0f' if rate >= 100 else '.3g'}} {unit}/s"] if unit else []
-            parts += [f"{in_words((total - done) / rate)} left"] if done < total else []
+            ahead = (total - done) / done if shares is None else sum(shares[done:]) / sum(shares[:done])
+            parts += [f"{in_words(taken * ahead)} left"] if done < total else []
         say(f"{text} ({', '.join(parts)})")
 
     return tell

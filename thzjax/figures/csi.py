@@ -78,4 +78,5 @@ FIGURE = Figure(
     judge,
     "A stale channel is the true one decorrelated as Clarke's fading has it, the line of sight included, which is the "
     "worst case: the line of sight of a real link changes more slowly.",
+    minutes=9.0,
 )

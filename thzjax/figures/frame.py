@@ -104,6 +104,7 @@ class Figure:
       draw: pictures by name suffix ("" for the figure itself).
       judge: findings, computed from the data alone.
       notes: what a reader must know beside it.
+      minutes: about what it takes, quick on 2 CPU cores: the share it has of the time that is left.
     """
 
     id: str
@@ -114,6 +115,7 @@ class Figure:
     draw: Callable[[Data], dict[str, "Picture"]]
     judge: Callable[[Data], list[Finding]]
     notes: str = ""
+    minutes: float = 2.5
 
 
 def overall(findings: list[Finding]) -> str:

@@ -68,4 +68,5 @@ FIGURE = Figure(
     draw,
     judge,
     "Times are of the machine named below, in one batch of all channels.",
+    minutes=3.5,
 )

@@ -67,4 +67,5 @@ FIGURE = Figure(
     "WMMSE has random phases beside the paper's configuration and focused ones in the fair comparison; the third "
     "picture shows what makes the paper's: learners with structured actions beside WMMSE with random phases. Rewards "
     "of training are of designs with exploration noise, which may exceed the pattern's threshold; WMMSE's do not.",
+    minutes=3.5,
 )

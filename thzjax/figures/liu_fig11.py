@@ -48,4 +48,5 @@ FIGURE = Figure(
     collect,
     draw,
     judge,
+    minutes=0.1,
 )

@@ -56,4 +56,5 @@ FIGURE = Figure(
     draw,
     judge,
     "Scaled so that the pattern of all users together meets the threshold.",
+    minutes=0.3,
 )

@@ -68,4 +68,5 @@ FIGURE = Figure(
     draw,
     judge,
     "From about 10 mW the threshold on the beam pattern limits the rate, not the power.",
+    minutes=4.5,
 )

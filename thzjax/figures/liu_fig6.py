@@ -90,4 +90,5 @@ FIGURE = Figure(
     "All designs are scaled to the threshold on the pattern error, on the same channels. That of 2 lets power go where "
     "the users are, and so it does, in the last picture, under a threshold near the least that beams can have, 0.076. "
     "One of 0.15 was tried before, and had no lobe at -40 degrees either.",
+    minutes=0.5,
 )

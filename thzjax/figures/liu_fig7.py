@@ -64,4 +64,5 @@ FIGURE = Figure(
     draw,
     judge,
     f"Transmitting nothing has an error of {SILENCE:.3f}: 0.2 is no sign of a good pattern.",
+    minutes=1.5,
 )

@@ -44,4 +44,5 @@ FIGURE = Figure(
     collect,
     draw,
     judge,
+    minutes=2.0,
 )

@@ -67,4 +67,5 @@ FIGURE = Figure(
     "samples: in a longer try it had 0.92 after 32 768 steps, DDPG 1.27 and SAC 0.72 after 20 480. With structured "
     "actions they begin at a sound design, and the quick budget's steps are too few to better it: docs/learners.md has "
     "200 000.",
+    minutes=7.0,
 )

@@ -70,4 +70,5 @@ FIGURE = Figure(
     "actions learn in this many steps. The quick budget has them at 40 dBm alone. Pure line of "
     "sight, as the text has it without its rays (preset `paper-b-literal`), is a channel of "
     "rank one: no power buys four users more than it has at the least one.",
+    minutes=8.5,
 )

@@ -100,4 +100,5 @@ FIGURE = Figure(
     draw,
     judge,
     "At 40 dBm for all three surfaces. In the paper's configuration the quick budget has the largest hybrid one alone.",
+    minutes=16.0,
 )

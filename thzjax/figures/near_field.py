@@ -91,4 +91,5 @@ FIGURE = Figure(
     "Square half-wave arrays at 0.3 THz, users within 57 degrees of azimuth and 29 of elevation; the aperture is the "
     "diagonal. The claim was worded after a first run: that less than half is kept at a tenth of the distance "
     "did not hold.",
+    minutes=0.1,
 )

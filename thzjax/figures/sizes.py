@@ -67,4 +67,5 @@ FIGURE = Figure(
     collect,
     draw,
     judge,
+    minutes=18.0,
 )

@@ -60,4 +60,5 @@ FIGURE = Figure(
     draw,
     judge,
     "`apg` was trained at the threshold 2 alone.",
+    minutes=12.0,
 )
