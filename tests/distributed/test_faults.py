@@ -61,7 +61,7 @@ def kill_until_done(folder, kills, seed, longest_s):
 def test_a_run_killed_at_twenty_instants_ends_with_the_bits_of_a_whole_one(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
-        begin(folder, records=200)
+        begin(folder, records=600)  # long enough to be killed so often
     assert resume_here(whole) == 0
     assert kill_until_done(killed, kills=20, seed=0, longest_s=0.5) == 20
     same(killed, whole)
