@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("quickly_compiled")
 def test_every_command_has_it_but_those_that_print_json_or_a_script_already():
     without = {name for name, command in COMMANDS.items()
                if not any("--json" in option.flags for option in options_of(command, {}))}  # fmt: skip
-    assert without == {"bench", "completion"}
+    assert without == {"bench", "completion", "explore"}
 
 
 def test_a_comparison_is_alone_on_the_standard_output(capsys, tmp_path, monkeypatch):

@@ -271,14 +271,14 @@ def test_a_turned_bit_in_channels_is_found_or_harmless(channels, tmp_path_factor
 
 
 WRONG = {
-    "not readable as .npz (Object arrays cannot be loaded": lambda x: x.astype(object),
-    "direct holds <U": lambda x: np.full(x.shape, "1"),
+    "direct is an array of object": lambda x: x.astype(object),
+    "direct is an array of <U": lambda x: np.full(x.shape, "1"),
     "direct holds numbers that are not finite": lambda x: x * np.nan,
     "numbers that are too large for complex64": lambda x: x.astype(np.complex128) * 1e60,
     "direct has shape (3,)": lambda x: x[:, 0, 0],
-    "direct has shape (0, 2, 5)": lambda x: x[:0],
+    "direct has 0, bs_to_surface has 3": lambda x: x[:0],
     "direct has shape ()": lambda x: x[0, 0, 0],
-    "direct holds [(": lambda x: np.zeros(x.shape, [("a", "f4")]),
+    "direct is an array of [(": lambda x: np.zeros(x.shape, [("a", "f4")]),
 }
 
 
@@ -298,11 +298,11 @@ def test_bytes_that_are_no_array_are_refused(channels, tmp_path):
     with zipfile.ZipFile(path, "w") as file:
         for name in channels:
             file.writestr(f"{name}.npy", b"not an array at all")
-    with pytest.raises(ConfigError, match="is no array"):
+    with pytest.raises(ConfigError, match="magic string"):
         read(path, channels)
     for content in (b"", b"PK", np.arange(3).tobytes(), b"\x93NUMPY\x01\x00"):
         path.write_bytes(content)
-        with pytest.raises(ConfigError, match="is no archive"):
+        with pytest.raises(ConfigError, match=r"not readable|neither"):
             read(path, channels)
     with pytest.raises(ConfigError, match="does not exist"):
         read(tmp_path / "none.npz", channels)
@@ -353,10 +353,10 @@ def test_an_archive_that_unpacks_to_more_than_the_memory_is_refused_unread(chann
     path = tmp_path / "bomb.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name in channels:
-            file.writestr(f"{name}.npy", header((10**6, 4, 5)) + bytes(1 << 24))
+            file.writestr(f"{name}.npy", header((10**6, *channels[name].shape[1:])) + bytes(1 << 24))
     assert path.stat().st_size < 1 << 18
     monkeypatch.setattr(policy, "free_host_bytes", lambda: 1 << 24)
-    with pytest.raises(ConfigError, match=r"unpacks to 0\.05 GiB, more than"):
+    with pytest.raises(ConfigError, match=r"unpacks to 0\.\d+ GiB, more than"):
         read(path, channels)
     # What is not asked for is not looked at.
     assert read_arrays(path, ("other",), 1) == {}

@@ -44,18 +44,16 @@ def channels(
 ) -> int:
     """Draw channels of a preset into a file, make such a file of channels of your own, or show what one holds.
 
-    compare, evaluate and train take the files by --data, policy by --channels. docs/data.md has the formats.
+    compare, evaluate and train take the files by --data, policy by --channels. docs/data.md has the formats. The same
+    command goes on with a file that was interrupted; a channel has the same bits however it came about.
 
     Examples:
       thzjax channels generate paper-b --num 100000 --out data.h5
       thzjax channels generate paper-b --num 1000 --start 100000 --out more.npz --set num_users=3
       thzjax channels generate paper-a --num 2048 --held-out --out judged.h5
-      thzjax channels import measured.mat --preset paper-a --names direct=Hd bs_to_surface=G surface_to_user=Hr --last
-          --out data.h5
+      thzjax channels import own.mat --preset paper-a --names direct=Hd bs_to_surface=G surface_to_user=H --out a.h5
       thzjax channels import traced --preset paper-b --add-gains --add-absorption --num 5000 --out data.h5
       thzjax channels show data.h5
-
-    The same command goes on with a file that was interrupted; a channel has the same bits however it came about.
 
     Args:
       action: generate (from a preset), import (from a file of arrays, or a folder of path lists) or show (a file).
