@@ -21,7 +21,7 @@ from thzjax.numeric import as_reals, refuse_unless, row
 from thzjax.physics.absorption import P676_BAND_HZ, p676_continuum, vapour_pressure_pa
 from thzjax.units import SPEED_OF_LIGHT
 
-__all__ = ["CONTINUA", "GASES", "Gas", "LineTable", "line_attenuation", "read_lines"]
+__all__ = ["GASES", "Gas", "LineTable", "line_attenuation", "read_lines"]
 
 CONTINUA = ("p676", "none")
 REFERENCE_K = 296.0
