@@ -20,7 +20,7 @@ def signed(value: float) -> str:
 
 def heading(preset: str) -> str:
     """The page's name."""
-    look = f"{FONT};color:{INK};font-size:20px;font-weight:600"
+    look = f"{FONT};color:{INK};font-size:18px;font-weight:600;white-space:nowrap"
     return f'<div style="{look}">thzjax explore · {html.escape(preset)}</div>'
 
 

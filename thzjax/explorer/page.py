@@ -86,7 +86,9 @@ class Page:
         self.widgets["reset"] = reset
         for name in ("status", "tiles", "rates", "slacks"):
             self.widgets[name] = Div(text="", name=name)
-        field = TextInput(name="command", width=WIDTH_PX - 120, styles={"font-family": "monospace"})
+        # A line as high as its letters cuts off underscores.
+        look = "input { font-family: monospace; line-height: 1.5 }"
+        field = TextInput(name="command", width=WIDTH_PX - 120, stylesheets=[look])
         copy = Button(label="Copy command", name="copy", width=108)
         copying = CustomJS(args={"field": field}, code="navigator.clipboard.writeText(field.value)")
         copy.js_on_event("button_click", copying)
