@@ -122,19 +122,25 @@ class Tab:
         await self.call("Page.navigate", url=url)
         await self.until("typeof Bokeh !== 'undefined' && Bokeh.documents?.length === 1 && Bokeh.documents[0].is_idle")
 
-    async def drag(self, start: tuple[float, float], end: tuple[float, float], steps: int = 8) -> None:
-        """Press at a place of the screen, move, and let go at another."""
+    async def mouse(self, kind: str, at: tuple[float, float], buttons: int = 1) -> None:
+        """One event of the mouse, "Moved", "Pressed" or "Released", with the left button down unless told."""
+        button = "left" if buttons or kind == "Released" else "none"
+        await self.call("Input.dispatchMouseEvent", type=f"mouse{kind}", x=at[0], y=at[1], button=button,
+                        buttons=buttons, clickCount=int(button == "left"))  # fmt: skip
 
-        async def mouse(kind: str, at: tuple[float, float], buttons: int) -> None:
-            await self.call("Input.dispatchMouseEvent", type=kind, x=at[0], y=at[1], button="left", buttons=buttons,
-                            clickCount=1)  # fmt: skip
+    async def grab(self, start: tuple[float, float], towards: tuple[float, float]) -> None:
+        """Press at a place of the screen and be at another at once: what rests for 0.3 s is no drag."""
+        await self.mouse("Moved", start, buttons=0)
+        await asyncio.gather(self.mouse("Pressed", start), self.mouse("Moved", towards))
 
-        await self.call("Input.dispatchMouseEvent", type="mouseMoved", x=start[0], y=start[1])
-        await mouse("mousePressed", start, 1)
-        for i in range(1, steps + 1):
-            await mouse("mouseMoved", tuple(a + (b - a) * i / steps for a, b in zip(start, end, strict=True)), 1)
+    async def drag(self, start: tuple[float, float], end: tuple[float, float], steps: int = 6) -> None:
+        """Grab what is at a place of the screen, move, and let go at another."""
+        way = [tuple(a + (b - a) * i / steps for a, b in zip(start, end, strict=True)) for i in range(1, steps + 1)]
+        await self.grab(start, way[steps // 2])
+        for at in way[steps // 2 :]:
+            await self.mouse("Moved", at)
             await asyncio.sleep(0.03)
-        await mouse("mouseReleased", end, 0)
+        await self.mouse("Released", end, buttons=0)
 
     async def drag_user(self, user: int, by_m: tuple[float, float]) -> None:
         """Drag a user, counted from 0, so far [m]."""
@@ -172,13 +178,15 @@ async def chromium() -> AsyncIterator[Tab]:
             answer = await AsyncHTTPClient().fetch(f"http://{found[1].decode()}/json/list")
             target = next(each for each in json.loads(answer.body) if each["type"] == "page")
             connection = await websocket_connect(target["webSocketDebuggerUrl"], max_message_size=LARGEST_MESSAGE)
-            tab = Tab(connection)
-            await tab.call(
-                "Emulation.setDeviceMetricsOverride",
-                width=SIZE_PX[0], height=SIZE_PX[1], deviceScaleFactor=1, mobile=False,
-            )  # fmt: skip
-            yield tab
-            connection.close()
+            try:
+                tab = Tab(connection)
+                await tab.call(
+                    "Emulation.setDeviceMetricsOverride",
+                    width=SIZE_PX[0], height=SIZE_PX[1], deviceScaleFactor=1, mobile=False,
+                )  # fmt: skip
+                yield tab
+            finally:
+                connection.close()
         finally:
             process.terminate()
             await process.wait()

@@ -95,5 +95,5 @@ def test_a_list_of_runs_names_none_outside_its_folder(tmp_path, name):
 @pytest.mark.parametrize("content", [{}, {"": []}])
 def test_an_empty_list_of_runs_is_refused(tmp_path, content):
     (tmp_path / TOGETHER).write_text(json.dumps(content))
-    with pytest.raises(ConfigError, match="names no runs"):
+    with pytest.raises(ConfigError, match="is not a list of runs"):
         runs_in(tmp_path)

@@ -70,17 +70,37 @@ def test_a_slider_and_a_dragged_user_move_the_numbers(tmp_path):
     assert "--users-at=" in command
 
 
+PLACES = "(({x, y}) => [...x].map((_, k) => [x[k], y[k]]))(Bokeh.documents[0].get_model_by_name('users').data)"
+
+
+def test_of_two_who_stand_close_one_is_dragged():
+    async def visit(tab):
+        (x0, y0), (x1, y1), *_ = start = await tab.evaluate(PLACES)
+        await tab.drag_user(0, (x1 + 0.1 - x0, y1 - y0))  # 5 pixels beside the other: a mark has a radius of 9
+        await tab.until("Bokeh.documents[0].is_idle")
+        rates = await tab.text("rates")
+        close = await tab.evaluate(PLACES)
+        await tab.drag_user(0, (0.0, 0.5))
+        await tab.until_not("rates", rates)
+        return start, close, await tab.evaluate(PLACES)
+
+    (start, close, apart), complaints = visited(Explorer("paper-a", preset("paper-a"), method="mrt/focused"), visit)
+    assert complaints == []
+    np.testing.assert_allclose(close[1:], start[1:], atol=2e-3)  # places go to the millimetre
+    np.testing.assert_allclose(apart[1:], start[1:], atol=2e-3)
+    np.testing.assert_allclose(np.subtract(apart[0], close[0]), (0.0, 0.5), atol=0.04)  # of some 50 pixels a metre
+
+
 def test_what_is_dragged_is_followed_before_it_is_let_go():
     async def visit(tab):
         before = await tab.text("rates")
         x, y, scale = await tab.evaluate(explore_page.USER_AT % (1, 1))
-        for kind, at, buttons in (("mouseMoved", x, 0), ("mousePressed", x, 1), *(
-            ("mouseMoved", x + step, 1) for step in range(2, 40, 2))):  # fmt: skip
-            await tab.call("Input.dispatchMouseEvent", type=kind, x=at, y=y, button="left" if buttons else "none",
-                           buttons=buttons, clickCount=1 if buttons else 0)  # fmt: skip
+        await tab.grab((x, y), (x + 8, y))
+        for by in range(10, 40, 2):
+            await tab.mouse("Moved", (x + by, y))
             await asyncio.sleep(0.03)
         during = await tab.until_not("rates", before)
-        await tab.call("Input.dispatchMouseEvent", type="mouseReleased", x=x + 38, y=y, button="left", clickCount=1)
+        await tab.mouse("Released", (x + 38, y), buttons=0)
         return before, during, scale
 
     explorer = Explorer("paper-a", preset("paper-a"), method="mrt/focused")

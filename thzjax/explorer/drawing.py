@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, CustomJS, PointDrawTool, Range1d
+from bokeh.models import ColumnDataSource, CustomJS, Range1d
 from bokeh.plotting import figure
 
 from thzjax.experiment.explore_numbers import ANGLES_DEG, Curves, Seen
@@ -24,6 +24,33 @@ AT = 0.62
 """Where on a path its loss stands, as a share of its length."""
 EVERY_MS = 80
 """While something is dragged its place is sent so often."""
+GRAB_PX = 14
+"""The nearest within this of the pointer is dragged, alone: Bokeh's own tool takes along all that it touches."""
+DRAGGING = """
+if (cb_obj.event_name === "panstart") {
+  const reach = grab_px * (x_range.end - x_range.start) / width_px
+  const marks = sources.flatMap((source) => [...source.data.x].map((x, i) =>
+    ({source, i, dx: x - cb_obj.x, dy: source.data.y[i] - cb_obj.y})))
+  const far = (mark) => Math.hypot(mark.dx, mark.dy)
+  live.held = marks.filter((mark) => far(mark) < reach).sort((a, b) => far(a) - far(b))[0]
+}
+const {source, i, dx, dy} = live.held ?? {}
+if (source == null || i >= source.data.x.length) return
+const within = (value, range) => Math.min(Math.max(value, range.start), range.end)
+source.data.x[i] = within(cb_obj.x + dx, x_range)
+source.data.y[i] = within(cb_obj.y + dy, y_range)
+source.change.emit()
+const now = Date.now()
+if (cb_obj.event_name === "panend") {
+  live.held = null
+  source.setv({data: source.data}, {check_eq: false})
+} else if (now - (live.sent_at ?? 0) >= every_ms) {
+  live.sent_at = now
+  const all = (key) => sources.flatMap((source) => [...source.data[key]])
+  live.data = {x: all("x"), y: all("y")}
+}
+"""
+"""Who is under the pointer goes with it; "live" hears of it meanwhile, and the source itself at the end."""
 Columns = dict[str, list[Any]]
 
 
@@ -109,28 +136,18 @@ def room_figure(extent_m: np.ndarray, columns: dict[str, Columns]) -> tuple[Any,
               **note)  # fmt: skip
     named = note | {"text_font_size": "12px", "x_offset": 9, "y_offset": -7}
     plot.text("x", "y", source=sources["names"], **named)
-    marks = [
+    for name, marker, size in (("users", "circle", 18), ("target", "star", 24)):
         plot.scatter("x", "y", source=sources[name], marker=marker, size=size, fill_color="colour", line_color="white",
-                     line_width=1.5, nonselection_alpha=1.0, name=f"{name} marks")
-        for name, marker, size in (("users", "circle", 18), ("target", "star", 24))
-    ]  # fmt: skip
+                     line_width=1.5)  # fmt: skip
     for name in ("users", "target"):
-        plot.text("x", "y", source=sources[name], nonselection_alpha=1.0, **named)
-    draw = PointDrawTool(renderers=marks, add=False)
-    plot.add_tools(draw)
-    plot.toolbar.active_tap = draw
-    # The tool itself sends places only once they are dropped.
-    sending = CustomJS(
-        args={"users": sources["users"], "target": sources["target"], "live": sources["live"]},
-        code=f"""
-        const now = Date.now()
-        if (now - (live.sent_at ?? 0) < {EVERY_MS}) return
-        live.sent_at = now
-        const all = (key) => [...users.data[key], ...target.data[key]]
-        live.data = {{x: all("x"), y: all("y")}}
-        """,
-    )
-    plot.js_on_event("pan", sending)
+        plot.text("x", "y", source=sources[name], **named)
+    moving = CustomJS(
+        args={"sources": [sources["users"], sources["target"]], "live": sources["live"], "x_range": plot.x_range,
+              "y_range": plot.y_range, "grab_px": GRAB_PX, "width_px": MAP_PX[0], "every_ms": EVERY_MS},
+        code=DRAGGING,
+    )  # fmt: skip
+    for event in ("panstart", "pan", "panend"):
+        plot.js_on_event(event, moving)
     _plain(plot)
     return plot, sources
 
