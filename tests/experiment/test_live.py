@@ -41,6 +41,17 @@ def test_seeds_that_are_not_as_far_have_gaps(tmp_path):
     assert np.isnan(values[1]).tolist() == [False] * 3 + [True] * 3
 
 
+def test_of_many_records_some_are_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(live, "MOST_POINTS", 10)
+    group(tmp_path / "g", 35, seeds=2)
+    lines = (tmp_path / "g" / "seed-1" / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "g" / "seed-1" / "metrics.jsonl").write_text("".join(lines[:9]))
+    ((steps, values),) = seed_records(tmp_path / "g").values()
+    assert steps.tolist() == [64 * record for record in range(0, 36, 3)]
+    assert np.isnan(values[1]).tolist() == [False] * 3 + [True] * 9
+    draw_learning(tmp_path / "g")
+
+
 @pytest.fixture
 def drawn(monkeypatch):
     """Folders that were drawn, on which thread."""
@@ -66,12 +77,13 @@ def test_a_long_run_draws_beside_itself_and_once_more_at_the_end(tmp_path, drawn
     for second in range(61):
         now[0] = float(second)
         picture.update(second, {}, 1.0, 1.0)
-        if picture._thread is not None:
-            picture._thread.join()
+        if picture._drawing is not None:
+            picture._drawing.result()
     # At 20, 40 and 60 seconds: not before, and not again before as long.
     assert len(drawn) == 3
-    assert all(thread is not threading.main_thread() for _, thread in drawn)
     picture.stop()
+    (thread,) = {thread for _, thread in drawn}  # one for all: each would keep fonts of its own
+    assert thread is not threading.main_thread()
     assert len(drawn) == 4
 
 
@@ -89,8 +101,8 @@ def test_drawing_that_takes_long_is_done_seldom(tmp_path, monkeypatch):
     while now[0] < 2000:
         now[0] += 1.0
         picture.update(0, {}, 1.0, 1.0)
-        if picture._thread is not None:
-            picture._thread.join()
+        if picture._drawing is not None:
+            picture._drawing.result()
     # 10 seconds of drawing are a fiftieth of the time between two.
     assert np.all(np.diff(drawn) >= 10.0 / live.SHARE)
     assert len(drawn) >= 3
@@ -108,4 +120,4 @@ def test_a_picture_that_cannot_be_drawn_stops_the_drawing_alone(tmp_path, monkey
     picture._next = 0.0
     picture.update(1, {}, 1.0, 1.0)
     picture.stop()
-    assert picture._thread is None
+    assert picture._drawing is None

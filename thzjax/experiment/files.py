@@ -1,6 +1,7 @@
 """Files that are either whole or absent, records that survive a kill, and JSON that is read with suspicion."""
 
 import errno
+import itertools
 import json
 import math
 import numbers
@@ -82,28 +83,32 @@ def read_json(path: Path, what: str) -> Any:
     return found
 
 
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """The complete JSON lines of a file; a line cut short by a kill, or otherwise no JSON object, is passed over."""
+def read_records(path: Path, every: int = 1) -> list[dict[str, Any]]:
+    """The complete JSON lines of a file, or every so many of them from the first.
+
+    A line cut short by a kill, or otherwise no JSON object, is passed over.
+    """
     if not path.exists():
         return []
     records = []
-    for line in path.read_bytes().splitlines():
-        try:
-            record = json.loads(line.decode("utf-8"))
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(record, dict):
-            records.append(record)
+    with path.open("rb") as file:
+        for line in itertools.islice(file, 0, None, every):
+            try:
+                record = json.loads(line.decode("utf-8"))
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(record, dict):
+                records.append(record)
     return records
 
 
-def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The records of a run, oldest first; none where the file is missing.
+def read_metrics(path: Path, every: int = 1) -> list[dict[str, float]]:
+    """The records of a run, oldest first, or every so many of them; none where the file is missing.
 
     Raises:
       ConfigError: a record that lacks a count, or what the last one has, or holds anything but finite numbers.
     """
-    records = read_records(path)
+    records = read_records(path, every)
     for i, record in enumerate(records):
         for name in COUNTS:
             if not is_finite(record.get(name)) or record[name] != int(record[name]) or record[name] < 0:

@@ -1,8 +1,9 @@
 """A run's learning curve as a picture that is drawn again and again while it trains."""
 
-import threading
 import time
 import warnings
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,29 @@ PICTURE = Path("figures", "learning.png")
 EVERY_S = 20.0
 SHARE = 0.02
 """Of the time that passes, drawing takes at most this share."""
+MOST_POINTS = 1000
+"""Of more records than twice as many, every so many are drawn, so that a run of days takes no more memory."""
+
+
+def _thinned(runs: Sequence[Path]) -> list[list[dict[str, float]]]:
+    """The records of runs, every so many of them, the same of all."""
+    files = [run / "metrics.jsonl" for run in runs]
+    every = max(1, max(map(_lines, files)) // MOST_POINTS)
+    return [read_metrics(file, every) for file in files]
+
+
+def _lines(path: Path) -> int:
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
 
 
 def seed_records(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Feasible rate over training of a folder's runs, by label: steps `[T]`, values `[S, T]`, NaN where not yet."""
     curves = {}
     for label, runs in runs_in(folder).items():
-        records = [read_metrics(run / "metrics.jsonl") for run in runs]
+        records = _thinned(runs)
         steps = [record["env_steps"] for record in max(records, key=len)]
         values = np.full((len(runs), len(steps)), np.nan)
         for row, of_run in zip(values, records, strict=True):
@@ -35,10 +52,7 @@ def seed_records(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 def draw_learning(folder: Path) -> Path:
     """Draw the learning curve of a run, or those of runs side by side, as they stand; the picture's path."""
     several = "" not in (runs := runs_in(folder)) or len(runs[""]) > 1
-    if several:
-        figure = plotting.seed_curves(seed_records(folder))
-    else:
-        figure = plotting.learning_curve(read_metrics(runs[""][0] / "metrics.jsonl"))
+    figure = plotting.seed_curves(seed_records(folder)) if several else plotting.learning_curve(_thinned(runs[""])[0])
     write_atomically(folder / PICTURE, to_png(figure))
     return folder / PICTURE
 
@@ -46,14 +60,15 @@ def draw_learning(folder: Path) -> Path:
 class LearningPicture:
     """Follows a run's progress and keeps `figures/learning.png` of its folder up to date.
 
-    It is drawn on a thread of its own, while the next record is computed: not before `EVERY_S` seconds have passed, nor
-    again before as many, nor for more than `SHARE` of the time. A picture that cannot be drawn is no reason to stop a
-    run: it is said once, and drawing ends.
+    It is drawn while the next record is computed, on one thread of its own, as matplotlib keeps fonts open for every
+    thread that draws: not before `EVERY_S` seconds have passed, nor again before as many, nor for more than `SHARE` of
+    the time. A picture that cannot be drawn is no reason to stop a run: it is said once, and drawing ends.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._thread: threading.Thread | None = None
+        self._artist = ThreadPoolExecutor(1, "learning-picture")
+        self._drawing: Future[None] | None = None
         self._next = 0.0
         self._failed = False
 
@@ -63,18 +78,15 @@ class LearningPicture:
 
     def update(self, record: int, metrics: Any, steps_per_second: float, seconds_left: float) -> None:
         """Draw, if it is time."""
-        idle = self._thread is None or not self._thread.is_alive()
+        idle = self._drawing is None or self._drawing.done()
         if idle and not self._failed and time.monotonic() >= self._next:
-            self._thread = threading.Thread(target=self._draw, daemon=True)
-            self._thread.start()
+            self._drawing = self._artist.submit(self._draw)
 
     def stop(self) -> None:
         """Draw once more, where there is a picture that has fallen behind."""
-        if self._thread is None:
-            return
-        self._thread.join()
-        if not self._failed:
-            self._draw()
+        if self._drawing is not None and not self._failed:
+            self._artist.submit(self._draw)
+        self._artist.shutdown()
 
     def _draw(self) -> None:
         begin = time.monotonic()
