@@ -220,7 +220,9 @@ def main(given: argparse.Namespace) -> None:
         folder = Path(scratch)
         with explorer(given.preset, given.set, folder) as (run, url):
             times, seen, done = asyncio.run(soak(url, run.pid, minutes, given.pages))
-        errors = [line for line in (folder / "errors.txt").read_text().splitlines() if "Error" in line]
+        complaints = (folder / "errors.txt").read_text()
+    sys.stderr.write(complaints)
+    errors = [line for line in complaints.splitlines() if "Error" in line]
     later = times > times[-1] / 2
     resident = np.array([each["resident_mib"] for each in seen])
     rise, error = slope(times[later], resident[later])

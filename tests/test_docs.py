@@ -1,15 +1,13 @@
-"""The documentation does what it shows: its Python blocks run, their printed comments are true, the notebook runs."""
+"""The documentation does what it shows: its Python blocks run, their printed comments are true."""
 
 import ast
 import contextlib
 import importlib.util
 import io
-import json
 import re
 from pathlib import Path
 
 import jax
-import matplotlib
 import pytest
 
 import thzjax
@@ -20,7 +18,6 @@ from thzjax.systems.irs_constraints import CONSTRAINTS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # These say behind every print what it prints.
 CHECKED = {"physics.md", "extending.md"}
@@ -83,34 +80,6 @@ def test_links_between_pages_lead_somewhere():
             inside = (page.parent / target).resolve().relative_to(ROOT)
             if inside.parts[0] in ("docs", "notebooks"):
                 assert (ROOT / inside).exists(), f"{page.name}: {target}"
-
-
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
-def test_notebook_runs(notebook):
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    content = json.loads(notebook.read_text(encoding="utf-8"))
-    namespace = {"__name__": "notebook"}
-    try:
-        for cell in content["cells"]:
-            if cell["cell_type"] == "code":
-                assert not cell["outputs"]
-                assert cell["execution_count"] is None
-                exec(compile("".join(cell["source"]), f"{notebook.name}:{cell['id']}", "exec"), namespace)
-        assert plt.get_fignums()
-        for number in plt.get_fignums():
-            figure = plt.figure(number)
-            figure.canvas.draw()  # layout and fonts, too
-            # Only what shares its x axis with a plot below goes without a label.
-            assert all(axes.get_ylabel() for axes in figure.axes)
-            assert figure.axes[-1].get_xlabel()
-    finally:
-        plt.close("all")
-
-
-def test_there_is_a_notebook():
-    assert NOTEBOOKS
 
 
 def messages_of_the_package() -> list[str]:

@@ -1,6 +1,7 @@
 """What every registered classical design must do, on every system."""
 
 import collections
+import dataclasses
 import functools
 
 import chex
@@ -12,6 +13,7 @@ import pytest
 from thzjax.beamforming import DESIGNS, get_design
 from thzjax.beamforming.designs import BEAMFORMERS, BY_REQUEST, COMPOSED, SURFACES
 from thzjax.errors import ConfigError
+from thzjax.experiment.evaluation import draw_channels
 from thzjax.numeric import abs2
 from thzjax.physics.link import per_antenna_power
 from thzjax.systems.base import holds, satisfied
@@ -214,6 +216,13 @@ def test_zero_forcing_keeps_its_nulls_after_scaling():
     # Relative to row norm times column norm float32 leaves a few ulp, whatever the conditioning.
     assert np.max(leak / (np.linalg.norm(rows, axis=-1)[:, :, None] * columns[:, None, :])) < 2e-5
     assert np.all(own > 0)
+
+
+@pytest.mark.parametrize("surface", sorted(set(SURFACES) - {"semidefinite"}))
+def test_without_a_surface_there_are_no_phases_to_choose(surface):
+    system, params = build(dataclasses.replace(preset("paper-a"), surface_shape=(0, 0)))
+    channels = draw_channels(system, params, 3, seed=0)
+    assert SURFACES[surface](system, channels, jax.random.key(0)).shape == (3, 0)
 
 
 def test_zero_forcing_needs_as_many_dimensions_as_users():

@@ -3,6 +3,7 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from thzjax.experiment import api
 from thzjax.experiment.evaluation import draw_channels
 from thzjax.experiment.overrides import as_assignments
 from thzjax.experiment.policy import export_policy
+from thzjax.systems.base import Design
 
 TINY = {
     "num_envs": 32, "minibatches": 2, "epochs": 1, "hidden": (8, 8), "updates_per_record": 2,
@@ -98,6 +100,18 @@ def test_a_function_of_ones_own_is_judged_as_the_design_it_is():
 
     found = rates(thzjax.evaluate(matched, 8, preset="paper-a", methods=["mrt/focused"]))
     assert found["matched", "own"] == pytest.approx(found["mrt", "focused"], rel=1e-4)
+
+
+def test_several_are_judged_at_once_as_alone(run):
+    def silent(channels):
+        shape = channels.direct.shape
+        return Design(jnp.zeros((*shape[:-2], shape[-1], shape[-2]), complex), jnp.ones((*shape[:-2], 16), complex))
+
+    together = rates(thzjax.evaluate([run, silent], 8))
+    assert together["silent", "own"] == 0
+    assert together["ppo", "policy"] == rates(thzjax.evaluate(run, 8))["ppo", "policy"]
+    with pytest.raises(ConfigError, match="two policies have one name"):
+        thzjax.evaluate([silent, silent], 8, preset="paper-a")
 
 
 def test_what_cannot_be_judged_is_refused(run, exported, channels):

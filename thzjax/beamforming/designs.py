@@ -116,7 +116,7 @@ def beam_rule(name: str, system: System) -> BeamRule:
 
 def _focused_sum(system: System, channels: Any, key: Array) -> Array:
     frame = channel_frame(channels)
-    return angle_or_zero(surface_direction(frame, jnp.ones_like(frame.paths[..., 0])))
+    return angle_or_zero(surface_direction(frame, as_complex(jnp.ones_like(frame.gain))))
 
 
 def _semidefinite(system: System, channels: Any, key: Array) -> Array:

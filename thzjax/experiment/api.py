@@ -69,6 +69,10 @@ class Quiet:
         """Nothing."""
 
 
+Judged = Run | Policy | str | Path | Callable[[Any], Design]
+"""What can be judged: a run, its folder, a policy, its file, a function from channels to a design."""
+
+
 def train(
     preset: str = "paper-a",
     *,
@@ -125,7 +129,7 @@ def train(
 
 
 def evaluate(
-    policy: Run | Policy | str | Path | Callable[[Any], Design] | None = None,
+    policy: Judged | Sequence[Judged] | None = None,
     channels: int | None = None,
     *,
     preset: str | None = None,
@@ -138,10 +142,10 @@ def evaluate(
 
     Args:
       policy: a run, its folder or that of runs side by side; a policy of `load_policy`, or an exported one's file; or a
-        function of one's own that jax can compile, from a batch of channels to a `systems.Design`; none for classical
-        designs alone.
+        function of one's own that jax can compile, from a batch of channels to a `systems.Design`; or a list of such;
+        none for classical designs alone.
       channels: how many; default 2048, or 256 of large arrays.
-      preset: scenario to judge on; default the policy's own.
+      preset: scenario to judge on; default the (first) policy's own.
       overrides: options of that scenario that differ, as {"num_users": 6}.
       methods: classical designs, each METHOD or METHOD/SURFACE; none named means none beside a policy, and all but the
         slowest without one.
@@ -154,31 +158,37 @@ def evaluate(
     Raises:
       ConfigError: no such run, preset or method, or a policy that does not fit the scenario.
     """
-    if isinstance(policy, Run):
-        policy = policy.folder
-    if isinstance(policy, (str, Path)) and Path(policy).is_file():
-        policy = load_policy(policy)
-    own: dict[str, DesignRule] = {}
-    folders: list[Path] = []
-    if isinstance(policy, (str, Path)):
-        folders = [Path(policy)]
-        scenario = _scenario(_first_config(folders[0]).scenario, preset, overrides)
-    else:
-        scenario = _scenario(getattr(policy, "scenario", None), preset, overrides)
-        own = {} if policy is None else {_name(policy): _rule(policy, scenario)}
-        if refine:
-            raise ConfigError("refine is for run folders: name the run's")
+    policies = [] if policy is None else list(policy) if isinstance(policy, (list, tuple)) else [policy]
+    policies = [_loaded(each) for each in policies]
+    folders = [each for each in policies if isinstance(each, Path)]
+    own = [each for each in policies if not isinstance(each, Path)]
+    first = policies[0] if policies else None
+    of_first = _first_config(first).scenario if isinstance(first, Path) else getattr(first, "scenario", None)
+    scenario = _scenario(of_first, preset, overrides)
+    if len({_name(each) for each in own}) < len(own):
+        raise ConfigError("two policies have one name, and a table could not tell them apart: rename one's function")
+    if refine and (own or not folders):
+        raise ConfigError("refine is for run folders: name the run's")
     return compare(
         scenario,
         folders,
         default_channels(scenario) if channels is None else channels,
         HELD_OUT_SEED,
         (lambda text: print(f"judging: {text}", file=sys.stderr, flush=True)) if progress else lambda text: None,
-        classical=bool(methods) or policy is None,
+        classical=bool(methods) or not policies,
         methods=methods,
         refine=refine,
-        own=own,
+        own={_name(each): _rule(each, scenario) for each in own},
     )
+
+
+def _loaded(policy: Judged) -> Path | Callable[[Any], Design]:
+    """A run's folder, or a function of channels."""
+    if isinstance(policy, Run):
+        return policy.folder
+    if isinstance(policy, (str, Path)):
+        return load_policy(policy) if Path(policy).is_file() else Path(policy)
+    return policy
 
 
 def _first_config(folder: Path) -> RunConfig:
