@@ -161,6 +161,15 @@ class IsacVectorEnv(VectorEnv):
 
     An environment whose episode ends begins the next one in the same step (`AutoresetMode.SAME_STEP`): the observation
     is the new drop's, `info["final_obs"]` the old one's.
+
+    Args:
+      num_envs: how many.
+      preset, overrides, actions, horizon, meet_constraints, penalty, action_scale: as of `IsacEnv`.
+      arrays: what is returned: "numpy", or "jax" for arrays that stay on their device and that other libraries take
+        without a copy, as `torch.from_dlpack` does. Actions may be any array with `__dlpack__`, either way.
+
+    Raises:
+      ConfigError: the scenario or an option cannot work.
     """
 
     metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012 (as Gymnasium has it)
@@ -175,9 +184,13 @@ class IsacVectorEnv(VectorEnv):
         meet_constraints: bool = True,
         penalty: float = 10.0,
         action_scale: float = 3.0,
+        arrays: str = "numpy",
     ) -> None:
         if num_envs < 1:
             raise ConfigError(f"num_envs={num_envs} must be at least 1")
+        if arrays not in ("numpy", "jax"):
+            raise ConfigError(f"arrays={arrays!r} is unknown: use 'numpy' or 'jax'")
+        self._arrays = arrays
         self._compiled = _Compiled(preset, overrides, actions, horizon, meet_constraints, penalty, action_scale)
         self.num_envs = num_envs
         self.single_action_space = self._compiled.action_space
@@ -192,14 +205,18 @@ class IsacVectorEnv(VectorEnv):
         if seed is not None or self._key is None:
             self._key = jax.random.key(self.np_random.integers(2**31))
         obs, self._state = self._compiled.reset(self._next_keys())
-        return np.asarray(obs), {}
+        return (obs if self._arrays == "jax" else np.asarray(obs)), {}
 
-    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """A design in every environment, `[num_envs, A]`."""
         if self._state is None:
             raise ConfigError("call reset() before step()")
-        ahead = self._compiled.step(self._next_keys(), self._state, jnp.asarray(actions, jnp.float32))
+        ahead = self._compiled.step(self._next_keys(), self._state, _taken(actions))
         self._state = ahead.state
+        if self._arrays == "jax":
+            # Whether any episode is over is not asked here: the answer would have to come from the device first.
+            info = ahead.info | {"_final_obs": ahead.truncated}
+            return ahead.obs, ahead.reward, ahead.terminated, ahead.truncated, info
         over = np.asarray(ahead.truncated)
         info = {name: np.asarray(value) for name, value in ahead.info.items() if name != "final_obs" or over.any()}
         if over.any():
@@ -209,6 +226,13 @@ class IsacVectorEnv(VectorEnv):
     def _next_keys(self) -> jax.Array:
         self._key, key = jax.random.split(self._key)
         return jax.random.split(key, self.num_envs)
+
+
+def _taken(actions: Any) -> jax.Array:
+    """Actions in float32; another library's tensor without a copy."""
+    if hasattr(actions, "__dlpack__") and not isinstance(actions, (np.ndarray, np.generic, jax.Array)):
+        actions = jnp.from_dlpack(actions)
+    return jnp.asarray(actions, jnp.float32)
 
 
 gymnasium.register("thzjax/Isac-v0", "thzjax.gym:IsacEnv", vector_entry_point="thzjax.gym:IsacVectorEnv")

@@ -84,6 +84,8 @@ def test_wrappers_of_gymnasiums_own_work_on_it():
 def test_what_cannot_work_is_refused(options, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
         IsacEnv(**options)
+    with pytest.raises(ConfigError, match="arrays='torch' is unknown"):
+        IsacVectorEnv(2, arrays="torch")
 
 
 def test_a_step_before_the_first_episode_is_refused():
@@ -91,3 +93,42 @@ def test_a_step_before_the_first_episode_is_refused():
         IsacEnv().step(np.zeros(15))
     with pytest.raises(ConfigError, match="call reset"):
         IsacVectorEnv(2).step(np.zeros((2, 15)))
+
+
+def test_arrays_of_jax_are_handed_over_without_a_copy():
+    env = IsacVectorEnv(8, horizon=1, arrays="jax")
+    plain = IsacVectorEnv(8, horizon=1)
+    (obs, _), (seen, _) = env.reset(seed=0), plain.reset(seed=0)
+    np.testing.assert_array_equal(obs, seen)
+    shared = np.from_dlpack(obs)
+    assert shared.__array_interface__["data"][0] == obs.unsafe_buffer_pointer()
+    actions = np.random.default_rng(0).uniform(-1, 1, env.action_space.shape).astype(np.float32)
+    ours, theirs = env.step(Tensor(actions)), plain.step(actions)
+    for mine, other in zip(ours[:4], theirs[:4], strict=True):
+        assert isinstance(mine, jax.Array)
+        np.testing.assert_array_equal(mine, other)
+    assert set(ours[4]) == set(theirs[4])
+
+
+class Tensor:
+    """Another library's array, of which nothing but the protocol is known."""
+
+    def __init__(self, values):
+        self._values = values
+
+    def __dlpack__(self, **options):
+        return self._values.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self._values.__dlpack_device__()
+
+
+def test_torch_takes_and_gives_tensors_without_a_copy():
+    torch = pytest.importorskip("torch")
+    env = IsacVectorEnv(8, horizon=1, arrays="jax")
+    obs, _ = env.reset(seed=0)
+    tensor = torch.from_dlpack(obs)
+    assert tensor.data_ptr() == obs.unsafe_buffer_pointer()
+    _, reward, _, truncated, _ = env.step(torch.zeros(env.action_space.shape))
+    assert torch.from_dlpack(reward).shape == (8,)
+    assert torch.from_dlpack(truncated).all()
