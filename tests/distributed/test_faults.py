@@ -260,6 +260,10 @@ def test_a_checkpoint_of_another_version_serves_where_its_arrays_fit(whole, copi
     monkeypatch.setattr(checkpoint, "_shapes", other)
     with pytest.raises(ConfigError, match=r"of thzjax 0\..* does not fit thzjax 9\.9: state.* absent here"):
         resume_here(copied)
+    monkeypatch.setattr(checkpoint, "_shapes", fewer)
+    monkeypatch.setattr(checkpoint, "LAYOUT", 1 + checkpoint.LAYOUT)
+    with pytest.raises(ConfigError, match=r"is laid out otherwise than those of thzjax 9\.9: go on with"):
+        resume_here(copied)
 
 
 def test_the_last_checkpoints_and_the_best_are_kept(tmp_path, capsys):

@@ -20,6 +20,8 @@ from thzjax.experiment.overrides import differences, from_json, to_json
 
 KEEP = 3
 """Newest checkpoints that are kept, beside the best."""
+LAYOUT = 2
+"""Of what is saved; 1 was every array by itself."""
 SMALL = 2**18
 """Numbers of an array that is saved together with others."""
 SCORE = "validation/rate_feasible"
@@ -200,6 +202,7 @@ class Checkpoints:
             "thzjax": thzjax.__version__,
             "jax": jax.__version__,
             "shapes": _shapes(plain),
+            "layout": LAYOUT,
         }
         args = self._ocp.args
         try:
@@ -272,6 +275,11 @@ class Checkpoints:
             raise ConfigError(
                 f"checkpoint {where} of thzjax {version} does not fit thzjax {thzjax.__version__}: state{name} is "
                 f"{there.get(name, 'absent')} there and {wanted.get(name, 'absent')} here; go on with thzjax {version}"
+            )
+        if meta.get("layout", 1) != LAYOUT:
+            raise ConfigError(
+                f"checkpoint {where} of thzjax {version} is laid out otherwise than those of thzjax "
+                f"{thzjax.__version__}: go on with what began the run, or train anew with a new --out"
             )
         packed = _packed(template)
         state = self._restored(record, "state", args.StandardRestore(packed))
