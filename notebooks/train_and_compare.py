@@ -74,7 +74,7 @@ plotting.multipliers(read_records(ppo.folder / "metrics.jsonl"), ["beam_pattern"
 
 # %%
 methods = ("alternating", "wmmse_sum/focused", "rzf/focused", "zf/focused", "mrt/focused")
-result = thzjax.evaluate(RUNS, 512, methods=methods)
+result = thzjax.evaluate([ppo, apg], 512, methods=methods)
 print(result)
 
 # %%
